@@ -1,0 +1,97 @@
+"""The internal language between api, workers and engines: typed messages, no torch.
+
+Training speaks HTTP (sessions and commands, `training`), serving one WebSocket per api process
+(`generation`), and each engine posts its `state`. Token ids only; text never crosses.
+
+| call | message | answer |
+|---|---|---|
+| `POST /sessions` | OpenSession | SessionOpened |
+| `POST /sessions/{id}/commands` | CommandBatch | CommandsAccepted |
+| `GET /sessions/{id}/results?after=&wait=` | – | ResultBatch (long poll; also the session's beat) |
+| `DELETE /sessions/{id}` | – | – |
+| `WS /generate` | AddRequest, AbortRequest | StepFrame |
+| `GET /state` | – | EngineState |
+| `PUT {api}/internal/engines/{id}` | EngineState | – |
+
+Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBody`; `code` names
+a class of `service.core.errors`.
+"""
+
+from service.core.engine_protocol.generation import (
+    AbortRequest,
+    AddRequest,
+    ClientFrame,
+    FinishedStream,
+    FinishReason,
+    Sampling,
+    StepFrame,
+    StreamTokens,
+)
+from service.core.engine_protocol.models import DeltaRef, ErrorBody, Message, ModelRef
+from service.core.engine_protocol.state import BaseState, EngineRole, EngineState
+from service.core.engine_protocol.training import (
+    Command,
+    CommandBatch,
+    CommandFailed,
+    CommandsAccepted,
+    Forward,
+    ForwardBackward,
+    ForwardDone,
+    LoraTuning,
+    LossName,
+    OpenSession,
+    OptimStep,
+    OptimStepDone,
+    Result,
+    ResultBatch,
+    ResumePoint,
+    RowLoss,
+    Save,
+    SaveSnapshotTaken,
+    SaveStored,
+    SessionOpened,
+    StoredFile,
+    TrainingRow,
+    Tuning,
+)
+
+__all__ = [
+    "AbortRequest",
+    "AddRequest",
+    "BaseState",
+    "ClientFrame",
+    "Command",
+    "CommandBatch",
+    "CommandFailed",
+    "CommandsAccepted",
+    "DeltaRef",
+    "EngineRole",
+    "EngineState",
+    "ErrorBody",
+    "FinishReason",
+    "FinishedStream",
+    "Forward",
+    "ForwardBackward",
+    "ForwardDone",
+    "LoraTuning",
+    "LossName",
+    "Message",
+    "ModelRef",
+    "OpenSession",
+    "OptimStep",
+    "OptimStepDone",
+    "Result",
+    "ResultBatch",
+    "ResumePoint",
+    "RowLoss",
+    "Sampling",
+    "Save",
+    "SaveSnapshotTaken",
+    "SaveStored",
+    "SessionOpened",
+    "StepFrame",
+    "StoredFile",
+    "StreamTokens",
+    "TrainingRow",
+    "Tuning",
+]

@@ -1,0 +1,262 @@
+"""Every failure we raise on purpose, as one tree; `service/api/error_handlers.py` alone renders it.
+
+ServiceError
+├── InvalidRequest (400)
+│   ├── UnsupportedParameter · ContextLengthExceeded · JobNotCancellable · InvalidCursor
+│   ├── InvalidTrainingFile · InvalidHyperparameter · FileInUse
+│   └── ChatTemplateError · TemplateNotPrefixStable
+├── Unauthorized (401) · Forbidden (403)
+├── NotFound (404)
+│   └── ModelNotFound · FileNotFound · JobNotFound · SessionNotFound
+├── Conflict (409): SequenceGap · StaleEpoch
+├── PayloadTooLarge (413)
+├── TooManyRequests (429): EngineOverloaded
+├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+
+Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
+`code` is what a program acts on, the message tells a person what to do next.
+"""
+
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """Any failure we raise on purpose."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = "internal_error"
+    headers: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.param)
+
+
+def _rebuild(kind: type[ServiceError], message: str, param: str | None) -> ServiceError:
+    return kind(message, param=param)
+
+
+class InvalidRequest(ServiceError):
+    """The request is wrong and will stay wrong, so clients must not repeat it."""
+
+    status, type, code = 400, "invalid_request_error", "invalid_value"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """A parameter that this server refuses by name instead of ignoring it."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt and requested tokens do not fit the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class InvalidCursor(InvalidRequest):
+    """`after` names nothing that this list contains."""
+
+    code = "invalid_cursor"
+
+
+class JobNotCancellable(InvalidRequest):
+    """The job already finished. 400, not 409: OpenAI SDKs retry a 409."""
+
+    code = "job_not_cancellable"
+
+
+class InvalidTransition(InvalidRequest):
+    """A status move that the life cycle does not know."""
+
+    code = "invalid_transition"
+
+
+class InvalidTrainingFile(InvalidRequest):
+    """The data set cannot be trained on; the message names the line and the mend."""
+
+    code = "invalid_training_file"
+
+
+class InvalidHyperparameter(InvalidRequest):
+    """A hyperparameter outside its bounds or in conflict with another."""
+
+    code = "invalid_hyperparameter"
+
+
+class FileInUse(InvalidRequest):
+    """A file that an unfinished job still reads cannot be deleted."""
+
+    code = "file_in_use"
+
+
+class ChatTemplateError(InvalidRequest):
+    """The base's chat template refuses these messages."""
+
+    code = "chat_template_error"
+
+
+class TemplateNotPrefixStable(ChatTemplateError):
+    """Rendering fewer messages is not a prefix of rendering more, so loss spans are undefined."""
+
+    code = "chat_template_not_prefix_stable"
+
+
+class Unauthorized(ServiceError):
+    """No key, or one that is unknown, expired or revoked."""
+
+    status, type, code = 401, "invalid_request_error", "invalid_api_key"
+
+
+class Forbidden(ServiceError):
+    """The key is valid but lacks the scope for this operation."""
+
+    status, type, code = 403, "invalid_request_error", "insufficient_permissions"
+
+
+class NotFound(ServiceError):
+    """Missing, or somebody else's: the two are indistinguishable on purpose."""
+
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No base, tuned model or checkpoint of this name is visible to the caller."""
+
+    code = "model_not_found"
+
+
+class FileNotFound(NotFound):
+    """No such file in the caller's project."""
+
+    code = "file_not_found"
+
+
+class JobNotFound(NotFound):
+    """No such fine-tuning job in the caller's project."""
+
+    code = "job_not_found"
+
+
+class SessionNotFound(NotFound):
+    """The engine holds no such training session (never opened, closed, or lost in a restart)."""
+
+    code = "session_not_found"
+
+
+class MethodNotAllowed(ServiceError):
+    """The path exists, the method does not."""
+
+    status, type, code = 405, "invalid_request_error", "method_not_allowed"
+
+
+class Conflict(ServiceError):
+    """A state conflict that repeating cannot mend."""
+
+    status, type, code = 409, "invalid_request_error", "conflict"
+    headers: ClassVar[dict[str, str]] = {"x-should-retry": "false"}
+
+
+class SequenceGap(Conflict):
+    """A training command whose `seq` is not the next one."""
+
+    code = "sequence_gap"
+
+
+class StaleEpoch(Conflict):
+    """A higher epoch of the job has taken over; whoever sees this must stop writing."""
+
+    code = "stale_epoch"
+
+
+class PayloadTooLarge(ServiceError):
+    """The body is over the limit."""
+
+    status, type, code = 413, "invalid_request_error", "payload_too_large"
+
+
+class TooManyRequests(ServiceError):
+    """Over a limit; the same request may succeed later."""
+
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+    headers: ClassVar[dict[str, str]] = {"retry-after": "1"}
+
+
+class EngineOverloaded(TooManyRequests):
+    """The engine's waiting line is full."""
+
+    code = "engine_overloaded"
+
+
+class TrainingFailed(ServiceError):
+    """A training attempt that no repetition can save."""
+
+    code = "training_failed"
+
+
+class NoTrainableTokens(TrainingFailed):
+    """The rows leave nothing to learn from."""
+
+    code = "no_trainable_tokens"
+
+
+class TrainingDiverged(TrainingFailed):
+    """Loss or gradient became NaN or infinite."""
+
+    code = "training_diverged"
+
+
+class EngineCrashed(TrainingFailed):
+    """The job brought the engine down twice without progress."""
+
+    code = "engine_crashed"
+
+
+class OutOfMemory(TrainingFailed):
+    """A micro-batch did not fit the device."""
+
+    code = "out_of_memory"
+
+
+class Unavailable(ServiceError):
+    """A part we depend on is away; the same request may succeed in a moment."""
+
+    status, type, code = 503, "server_error", "unavailable"
+    headers: ClassVar[dict[str, str]] = {"retry-after": "2"}
+
+
+class EngineUnavailable(Unavailable):
+    """No live engine holds this base, or it went away in the middle."""
+
+    code = "engine_unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer."""
+
+    code = "database_unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """The object store does not answer."""
+
+    code = "storage_unavailable"
+
+
+class AdapterCorrupt(Unavailable):
+    """Stored bytes do not match their digest. The base is never served in the adapter's place."""
+
+    code = "adapter_corrupt"
+    headers: ClassVar[dict[str, str]] = {"x-should-retry": "false"}
+
+
+class ConfigurationError(ServiceError):
+    """A setting, port or folder that keeps a process from starting; the message says the mend."""
+
+    code = "configuration_error"

@@ -1,0 +1,68 @@
+"""Public identifiers. Random, so that one tenant can guess nothing of another's."""
+
+import secrets
+import string
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+
+
+def new_file_id() -> str:
+    return f"file-{_random(24)}"
+
+
+def new_job_id() -> str:
+    return f"ftjob-{_random(24)}"
+
+
+def new_event_id() -> str:
+    return f"ftevent-{_random(24)}"
+
+
+def new_checkpoint_id() -> str:
+    return f"ftckpt_{_random(24)}"
+
+
+def new_completion_id() -> str:
+    return f"chatcmpl-{_random(24)}"
+
+
+def new_request_id() -> str:
+    return f"req_{_random(24)}"
+
+
+def new_organization_id() -> str:
+    return f"org-{_random(24)}"
+
+
+def new_project_id() -> str:
+    return f"proj_{_random(24)}"
+
+
+def new_key_id() -> str:
+    return f"key_{_random(16)}"
+
+
+def new_audit_id() -> str:
+    return f"audit_log-{_random(24)}"
+
+
+def new_work_id() -> str:
+    return f"work_{_random(24)}"
+
+
+def new_owner_id() -> str:
+    """Identity of one claim by one process, never reused."""
+    return f"owner_{_random(16)}"
+
+
+def tuned_model_name(base: str, organization: str, suffix: str | None) -> str:
+    """`ft:{base}:{org}:{suffix}:{id8}`; without a suffix the part stays empty (`::`)."""
+    return f"ft:{base}:{organization}:{suffix or ''}:{_random(8)}"
+
+
+def checkpoint_model_name(tuned_model: str, step: int) -> str:
+    return f"{tuned_model}:ckpt-step-{step}"

