@@ -1,0 +1,175 @@
+"""The object store: any S3. Keys in, bytes out; every failure becomes a StorageUnavailable."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from service.core.errors import NotFound, StorageUnavailable
+from service.core.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_CHUNK_BYTES = 1024 * 1024
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+
+
+class ObjectNotFound(NotFound):
+    """No object under this key."""
+
+    code = "object_not_found"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What was written."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+class _Measured:
+    """A reader that counts and hashes what passes through, and may refuse to go on."""
+
+    def __init__(self, source: IO[bytes], check_size: Callable[[int], None]) -> None:
+        self._source = source
+        self._check_size = check_size
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._source.read(size)
+        self.size += len(chunk)
+        self._check_size(self.size)
+        self._digest.update(chunk)
+        return chunk
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _MISSING:
+            raise ObjectNotFound(f"no object {key!r}") from error
+        raise StorageUnavailable(f"the object store refused {key!r}: {error}") from error
+    except BotoCoreError as error:
+        raise StorageUnavailable(f"the object store does not answer for {key!r}") from error
+
+
+class ObjectStore:
+    """One bucket. Thread-safe: boto3 clients are."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "ObjectStore":
+        """Connects lazily: no request is sent here, so a process may fork afterwards."""
+        access, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+        client = boto3.client(
+            "s3",
+            endpoint_url=settings.s3_endpoint_url,
+            region_name=settings.s3_region,
+            aws_access_key_id=access.get_secret_value() if access else None,
+            aws_secret_access_key=secret.get_secret_value() if secret else None,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                retries={"mode": "standard", "max_attempts": 4},
+                s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+            ),
+        )
+        return cls(client, settings.s3_bucket)
+
+    def ensure_bucket(self) -> None:
+        """Create the bucket unless it is there."""
+        with _translated(self.bucket):
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _MISSING:
+                    raise
+                self._client.create_bucket(Bucket=self.bucket)
+
+    def put_bytes(self, key: str, content: bytes) -> StoredObject:
+        """Write a small object; the store verifies the checksum that boto3 sends along."""
+        with _translated(key):
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=content)
+        return StoredObject(key, len(content), hashlib.sha256(content).hexdigest())
+
+    def put_stream(
+        self, key: str, source: IO[bytes], *, check_size: Callable[[int], None] = lambda _: None
+    ) -> StoredObject:
+        """Write from a stream, multipart when large, never whole in memory.
+
+        `check_size` is called with the bytes read so far and may raise to stop the upload.
+        """
+        measured = _Measured(source, check_size)
+        with _translated(key):
+            self._client.upload_fileobj(measured, self.bucket, key)
+        return StoredObject(key, measured.size, measured.sha256)
+
+    def put_file(self, key: str, path: Path) -> StoredObject:
+        with path.open("rb") as source:
+            return self.put_stream(key, source)
+
+    def get_bytes(self, key: str) -> bytes:
+        """Read a small object. Raises ObjectNotFound."""
+        return b"".join(self.iterate(key))
+
+    def iterate(self, key: str) -> Iterator[bytes]:
+        """Read in chunks of 1 MiB. Raises ObjectNotFound, at the first chunk."""
+        with _translated(key):
+            body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            try:
+                yield from body.iter_chunks(_CHUNK_BYTES)
+            finally:
+                body.close()
+
+    def iterate_lines(self, key: str) -> Iterator[bytes]:
+        """Lines without their newline; memory is bounded by the longest line."""
+        rest = b""
+        for chunk in self.iterate(key):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+        if rest:
+            yield rest
+
+    def size(self, key: str) -> int:
+        """Bytes. Raises ObjectNotFound."""
+        with _translated(key):
+            return self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
+
+    def delete(self, key: str) -> None:
+        """A missing object is no error."""
+        with _translated(key):
+            self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def list_keys(self, prefix: str) -> Iterator[str]:
+        with _translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=prefix
+            )
+            for page in pages:
+                yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete every object below a prefix; returns how many."""
+        keys = list(self.list_keys(prefix))
+        for key in keys:
+            self.delete(key)
+        return len(keys)

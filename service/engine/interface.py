@@ -1,0 +1,60 @@
+"""The seam between the engine's front (HTTP, WebSocket) and the step loop that owns the device.
+
+`server/` talks to an `EngineCore`; the real one is `scheduler.Engine`, the tests' fake needs no
+torch. All methods may be called from any thread and raise classes of `service.core.errors`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from service.core.engine_protocol import (
+    AddRequest,
+    CommandBatch,
+    CommandsAccepted,
+    EngineState,
+    OpenSession,
+    ResultBatch,
+    SessionOpened,
+    StepFrame,
+)
+
+FrameSink = Callable[[StepFrame], None]
+"""Called by the step loop's thread, once a step; must return at once."""
+
+
+class EngineCore(Protocol):
+    """What the front needs of the step loop."""
+
+    def open_session(self, request: OpenSession) -> SessionOpened:
+        """Open, or find again, the session of (job, epoch).
+
+        Raises StaleEpoch when the job has a session of a higher epoch, ModelNotFound for an
+        unknown base, TooManyRequests when every slot is taken.
+        """
+
+    def append_commands(self, session: str, batch: CommandBatch) -> CommandsAccepted:
+        """Queue commands. Those with a known `seq` are dropped (their results are kept).
+
+        Raises SequenceGap and SessionNotFound.
+        """
+
+    def wait_results(self, session: str, after: int, timeout_seconds: float) -> ResultBatch:
+        """Block until there is a result past `after`, or the time is up (then: empty).
+
+        Counts as the session's beat. Raises SessionNotFound.
+        """
+
+    def close_session(self, session: str) -> None:
+        """Free the session's memory. A closed or unknown session is no error."""
+
+    def add_request(self, request: AddRequest, sink: FrameSink) -> None:
+        """Start a stream; everything about it, failures too, arrives through `sink`.
+
+        Raises EngineOverloaded when the waiting line is full.
+        """
+
+    def abort_request(self, request: str, sink: FrameSink) -> None:
+        """End a stream of this sink; one that already ended is no error."""
+
+    def state(self) -> EngineState:
+        """A snapshot for the registry."""
