@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import boto3
 from botocore.config import Config
@@ -120,7 +120,7 @@ class ObjectStore:
         """
         measured = _Measured(source, check_size)
         with _translated(key):
-            self._client.upload_fileobj(measured, self.bucket, key)
+            self._client.upload_fileobj(cast(IO[bytes], measured), self.bucket, key)
         return StoredObject(key, measured.size, measured.sha256)
 
     def put_file(self, key: str, path: Path) -> StoredObject:
