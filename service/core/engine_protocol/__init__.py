@@ -14,9 +14,10 @@ Training speaks HTTP (sessions and commands, `training`), serving one WebSocket 
 | `PUT {api}/internal/engines/{id}` | EngineState | – |
 
 Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBody`; `code` names
-a class of `service.core.errors`.
+a class of `service.core.errors`; `failures` turns one into the other.
 """
 
+from service.core.engine_protocol.failures import to_body, to_error
 from service.core.engine_protocol.generation import (
     AbortRequest,
     AddRequest,
@@ -94,4 +95,6 @@ __all__ = [
     "StreamTokens",
     "TrainingRow",
     "Tuning",
+    "to_body",
+    "to_error",
 ]

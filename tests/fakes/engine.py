@@ -1,0 +1,260 @@
+"""FakeEngine: an EngineCore without torch, for everything that stands above the engine.
+
+It keeps the protocol's rules (sequence, epochs, slots, long poll, streams, abort) and makes up the
+rest by rules a test can predict: a stream answers with the scripted tokens of its model or else
+repeats its prompt, and a loss is `session.FIRST_LOSS / (1 + optimizer steps)`.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+
+from service.core.engine_protocol import (
+    AddRequest,
+    BaseState,
+    Command,
+    CommandBatch,
+    CommandsAccepted,
+    EngineRole,
+    EngineState,
+    ModelRef,
+    OpenSession,
+    ResultBatch,
+    SessionOpened,
+)
+from service.core.errors import (
+    EngineOverloaded,
+    EngineUnavailable,
+    ModelNotFound,
+    ServiceError,
+    SessionNotFound,
+    StaleEpoch,
+    TooManyRequests,
+)
+from service.core.storage import ObjectStore
+from service.engine.interface import FrameSink
+from tests.fakes.session import FakeSession
+from tests.fakes.stream import FakeStream
+
+FAKE_BASE = BaseState(
+    name="smollm2-135m-instruct",
+    digest="f" * 64,
+    text_key=f"bases/{'f' * 64}/text.json",
+    context_length=8192,
+    parameters=1000,
+    dtype="float32",
+)
+
+
+class FakeEngine:
+    """Start it with `with FakeEngine() as engine:`, or `serving.serve_engine(FakeEngine())`.
+
+    Knobs, all thread-safe:
+    `answers`: tokens by delta digest or base name. `failures`: errors by delta digest or base name.
+    `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
+    `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
+    `lose_sessions()`: as after a restart. `die()`: every call and stream fails from now on.
+    """
+
+    def __init__(
+        self,
+        *,
+        bases: Sequence[BaseState] = (FAKE_BASE,),
+        store: ObjectStore | None = None,
+        answers: Mapping[str, Sequence[int]] | None = None,
+        training_slots: int = 8,
+        max_streams: int = 256,
+        id: str = "fake-0",
+        url: str = "http://127.0.0.1:1",
+        pool: str = "default",
+    ) -> None:
+        self.bases = tuple(bases)
+        self.answers: dict[str, Sequence[int]] = dict(answers or {})
+        self.failures: dict[str, ServiceError] = {}
+        self.sessions: dict[str, FakeSession] = {}
+        self.identity = (id, url, pool)
+        self._store = store
+        self._slots, self._max_streams = training_slots, max_streams
+        self._failure_of: Callable[[Command], ServiceError | None] = lambda _command: None
+        self._epochs: dict[str, int] = {}
+        self._ids = count(1)
+        self._streams: list[FakeStream] = []
+        self._streams_held = self._training_held = self._stopping = self._dead = False
+        self._changed = threading.Condition()
+        self._loop = threading.Thread(target=self._run, name="fake-engine", daemon=True)
+
+    def __enter__(self) -> "FakeEngine":
+        self._loop.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._loop.join()
+
+    # Knobs
+
+    def hold_streams(self) -> None:
+        with self._changed:
+            self._streams_held = True
+
+    def hold_training(self) -> None:
+        with self._changed:
+            self._training_held = True
+
+    def release(self) -> None:
+        with self._changed:
+            self._streams_held = self._training_held = False
+            self._changed.notify_all()
+
+    def fail_commands(self, rule: Callable[[Command], ServiceError | None]) -> None:
+        with self._changed:
+            self._failure_of = rule
+
+    def lose_sessions(self) -> None:
+        with self._changed:
+            self.sessions.clear()
+            self._changed.notify_all()
+
+    def die(self) -> None:
+        with self._changed:
+            self._dead = True
+            for stream in self._streams:
+                stream.finish("error", EngineUnavailable("the engine died"))
+            self._streams.clear()
+            self.sessions.clear()
+            self._changed.notify_all()
+
+    # EngineCore
+
+    def open_session(self, request: OpenSession) -> SessionOpened:
+        with self._changed:
+            self._check_alive()
+            base = self._base(request.base)
+            session = self._find_or_open(request)
+            return SessionOpened(
+                session=session.id,
+                base_digest=base.digest,
+                trainable_parameters=16 * request.tuning.rank,
+                next_seq=session.next_seq,
+            )
+
+    def append_commands(self, session: str, batch: CommandBatch) -> CommandsAccepted:
+        with self._changed:
+            next_seq = self._session(session).append(batch.commands)
+            self._changed.notify_all()
+            return CommandsAccepted(next_seq=next_seq)
+
+    def wait_results(self, session: str, after: int, timeout_seconds: float) -> ResultBatch:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: len(self._session(session).results) > after, timeout_seconds
+            )
+            results = tuple(self._session(session).results[after:])
+            return ResultBatch(results=results, cursor=after + len(results))
+
+    def close_session(self, session: str) -> None:
+        with self._changed:
+            self.sessions.pop(session, None)
+            self._changed.notify_all()
+
+    def add_request(self, request: AddRequest, sink: FrameSink) -> None:
+        with self._changed:
+            self._check_alive()
+            if len(self._streams) >= self._max_streams:
+                raise EngineOverloaded("the waiting line is full")
+            stream = FakeStream(request, sink, self._answer(request.model))
+            if error := self._failure(request.model):
+                stream.finish("error", error)
+            else:
+                self._streams.append(stream)
+                self._changed.notify_all()
+
+    def abort_request(self, request: str, sink: FrameSink) -> None:
+        with self._changed:
+            for stream in self._streams:
+                if stream.request.request == request and stream.sink == sink:
+                    self._streams.remove(stream)
+                    stream.finish("abort")
+                    return
+
+    def state(self) -> EngineState:
+        with self._changed:
+            self._check_alive()
+            id, url, pool = self.identity
+            return EngineState(
+                id=id,
+                url=url,
+                pool=pool,
+                roles=(EngineRole.TRAIN, EngineRole.SERVE),
+                bases=self.bases,
+                free_slots=self._slots - len(self.sessions),
+                loaded_adapters=(),
+                active_streams=len(self._streams),
+            )
+
+    # The step loop
+
+    def _run(self) -> None:
+        with self._changed:
+            while self._changed.wait_for(self._has_work_or_stops) and not self._stopping:
+                if not self._training_held:
+                    for session in tuple(self.sessions.values()):
+                        if session.queue:
+                            session.run_next(self._failure_of, self._store)
+                if not self._streams_held:
+                    self._streams = [stream for stream in self._streams if stream.step()]
+                self._changed.notify_all()
+                # Let callers in: the lock is otherwise taken again before they wake.
+                self._changed.wait(0.0001)
+
+    def _has_work_or_stops(self) -> bool:
+        streams = bool(self._streams) and not self._streams_held
+        queued = any(session.queue for session in self.sessions.values())
+        return self._stopping or streams or (queued and not self._training_held)
+
+    # Look-ups
+
+    def _check_alive(self) -> None:
+        if self._dead:
+            raise EngineUnavailable("the engine died")
+
+    def _base(self, name: str) -> BaseState:
+        for base in self.bases:
+            if base.name == name:
+                return base
+        raise ModelNotFound(f"this engine does not hold the base {name!r}")
+
+    def _session(self, id: str) -> FakeSession:
+        self._check_alive()
+        if id not in self.sessions:
+            raise SessionNotFound(f"no session {id!r}")
+        return self.sessions[id]
+
+    def _find_or_open(self, request: OpenSession) -> FakeSession:
+        if request.epoch < self._epochs.get(request.job, 0):
+            raise StaleEpoch(f"{request.job} has reached epoch {self._epochs[request.job]}")
+        for session in tuple(self.sessions.values()):
+            if session.request.job == request.job:
+                if session.request.epoch == request.epoch:
+                    return session
+                del self.sessions[session.id]
+        if len(self.sessions) >= self._slots:
+            raise TooManyRequests("every training slot is taken")
+        self._epochs[request.job] = request.epoch
+        session = FakeSession(f"session-{next(self._ids)}", request)
+        self.sessions[session.id] = session
+        return session
+
+    def _answer(self, model: ModelRef) -> Sequence[int] | None:
+        return self.answers.get(_name(model))
+
+    def _failure(self, model: ModelRef) -> ServiceError | None:
+        if not any(base.name == model.base for base in self.bases):
+            return ModelNotFound(f"this engine does not hold the base {model.base!r}")
+        return self.failures.get(_name(model))
+
+
+def _name(model: ModelRef) -> str:
+    return model.delta.digest if model.delta else model.base

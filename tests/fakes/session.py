@@ -1,0 +1,152 @@
+"""A training session without a model: the protocol's rules, a loss that falls with the steps."""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from safetensors.numpy import save
+
+from service.core.engine_protocol import (
+    Command,
+    CommandFailed,
+    Forward,
+    ForwardBackward,
+    ForwardDone,
+    OpenSession,
+    OptimStep,
+    OptimStepDone,
+    Result,
+    RowLoss,
+    Save,
+    SaveSnapshotTaken,
+    SaveStored,
+    StoredFile,
+    TrainingRow,
+    to_body,
+)
+from service.core.errors import Conflict, SequenceGap, ServiceError
+from service.core.storage import ObjectStore
+
+FIRST_LOSS = 3.0
+"""Loss per trained token before the first step; after n steps it is FIRST_LOSS / (1 + n)."""
+
+FailureOf = Callable[[Command], ServiceError | None]
+
+
+@dataclass
+class FakeSession:
+    """State of one session; every method is called under the fake engine's lock."""
+
+    id: str
+    request: OpenSession
+    next_seq: int = 1
+    steps: int = 0
+    failed: bool = False
+    queue: deque[Command] = field(default_factory=deque)
+    results: list[Result] = field(default_factory=list)
+    executed: list[Command] = field(default_factory=list)
+    """Every command that ran, in order, for tests to look at."""
+
+    def append(self, commands: tuple[Command, ...]) -> int:
+        """Drop what is known, refuse a gap, queue the rest; returns the next seq."""
+        fresh = [command for command in commands if command.seq >= self.next_seq]
+        expected = range(self.next_seq, self.next_seq + len(fresh))
+        if [command.seq for command in fresh] != list(expected):
+            got = fresh[0].seq
+            raise SequenceGap(f"session {self.id} expects seq {self.next_seq}, not {got}")
+        if fresh and self.failed:
+            raise Conflict(f"session {self.id} has failed")
+        self.queue.extend(fresh)
+        self.next_seq += len(fresh)
+        return self.next_seq
+
+    def run_next(self, failure_of: FailureOf, store: ObjectStore | None) -> None:
+        """Execute one queued command."""
+        command = self.queue.popleft()
+        self.executed.append(command)
+        error = failure_of(command)
+        if error is not None:
+            self.results.append(CommandFailed(seq=command.seq, error=to_body(error)))
+            self.failed = True
+            self.queue.clear()
+            return
+        match command:
+            case ForwardBackward() | Forward():
+                self.results.append(self._measure(command))
+            case OptimStep():
+                self.steps += 1
+                self.results.append(OptimStepDone(seq=command.seq, grad_norm=1.0, skipped=False))
+            case Save():
+                files = self._files(command)
+                self.results.append(SaveSnapshotTaken(seq=command.seq))
+                self.results.append(self._stored(command, files, store))
+
+    def _measure(self, command: ForwardBackward | Forward) -> ForwardDone:
+        return ForwardDone(
+            seq=command.seq,
+            rows=tuple(self._row_loss(row) for row in command.rows),
+            tokens=sum(len(row.tokens) for row in command.rows),
+            seconds=0.001,
+        )
+
+    def _row_loss(self, row: TrainingRow) -> RowLoss:
+        trained = sum(weight > 0 for weight in row.weights)
+        return RowLoss(
+            line=row.line,
+            loss=sum(row.weights) * FIRST_LOSS / (1 + self.steps),
+            weight=sum(row.weights),
+            correct=trained * self.steps // (1 + self.steps),
+            trained_tokens=trained,
+        )
+
+    def _files(self, command: Save) -> dict[str, bytes]:
+        rank = self.request.tuning.rank
+        draw = np.random.default_rng(self.request.seed + self.steps)
+        module = "base_model.model.model.layers.0.self_attn.q_proj"
+        factors = {
+            f"{module}.lora_A.weight": draw.standard_normal((rank, 8), dtype=np.float32),
+            f"{module}.lora_B.weight": draw.standard_normal((8, rank), dtype=np.float32),
+        }
+        config = {
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": self.request.base,
+            "r": rank,
+            "lora_alpha": self.request.tuning.alpha,
+            "lora_dropout": 0.0,
+            "target_modules": ["q_proj"],
+            "use_rslora": self.request.tuning.use_rslora,
+        }
+        parts = {
+            "adapter": {
+                "README.md": b"# A fake adapter\n",
+                "adapter_config.json": json.dumps(config).encode(),
+                "adapter_model.safetensors": save(factors),
+            },
+            "state": {"state.safetensors": save({"steps": np.array([self.steps])})},
+        }
+        return {
+            f"{part}/{name}": content
+            for part in command.parts
+            for name, content in parts[part].items()
+        }
+
+    def _stored(
+        self, command: Save, files: dict[str, bytes], store: ObjectStore | None
+    ) -> SaveStored:
+        prefix = f"{self.request.key_prefix}{command.name}/"
+        for name, content in files.items():
+            if store is not None:
+                store.put_bytes(prefix + name, content)
+        return SaveStored(
+            seq=command.seq,
+            files=tuple(
+                StoredFile(
+                    name=name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+                )
+                for name, content in files.items()
+            ),
+        )
