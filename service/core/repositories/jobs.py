@@ -1,9 +1,10 @@
 """Jobs of one project. Every status move is a compare-and-set along the life cycle's table."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, select, update
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
@@ -18,7 +19,7 @@ from service.core.errors import InvalidTransition, JobNotFound
 from service.core.hyperparameters import ResolvedHyperparameters, SupervisedHyperparameters
 from service.core.lifecycle import TERMINAL, sources_of
 from service.core.repositories.paging import Page, fetch_page
-from service.core.tables import jobs
+from service.core.tables import job_metadata, jobs
 
 
 class JobRepository:
@@ -66,6 +67,14 @@ class JobRepository:
                 created_at=database_now(),
             )
         )
+        if metadata:
+            self._connection.execute(
+                insert(job_metadata),
+                [
+                    {"job_id": job_id, "project_id": self._scope.project_id, "name": k, "value": v}
+                    for k, v in metadata.items()
+                ],
+            )
         return self.get(job_id)
 
     def get(self, job_id: str) -> FineTuningJob:
@@ -78,14 +87,25 @@ class JobRepository:
         return _to_domain(row)
 
     def list(
-        self, *, after: str | None, limit: int, metadata: dict[str, str] | None = None
+        self,
+        *,
+        after: str | None,
+        limit: int,
+        metadata: Mapping[str, str] | None = None,
+        without_metadata: bool = False,
     ) -> Page[FineTuningJob]:
-        """Newest first; only jobs whose metadata has every given pair."""
-        condition = jobs.c.project_id == self._scope.project_id
-        for key, value in (metadata or {}).items():
-            condition = and_(condition, jobs.c.metadata[key].as_string() == value)
+        """Newest first; only jobs that have every given pair, or only those without any."""
+        conditions = [jobs.c.project_id == self._scope.project_id]
+        conditions += [_has_pair(name, value) for name, value in (metadata or {}).items()]
+        if without_metadata:
+            conditions.append(jobs.c.metadata.is_(None))
         return fetch_page(
-            self._connection, jobs, condition, after=after, limit=limit, to_domain=_to_domain
+            self._connection,
+            jobs,
+            and_(*conditions),
+            after=after,
+            limit=limit,
+            to_domain=_to_domain,
         )
 
     def move(self, job_id: str, target: JobStatus, **changes: Any) -> FineTuningJob:
@@ -121,6 +141,14 @@ class JobRepository:
             .where(jobs.c.id == job_id, jobs.c.project_id == self._scope.project_id)
             .values(progress=asdict(progress), estimated_finish=finish)
         )
+
+
+def _has_pair(name: str, value: str) -> ColumnElement[bool]:
+    return exists().where(
+        job_metadata.c.job_id == jobs.c.id,
+        job_metadata.c.name == name,
+        job_metadata.c.value == value,
+    )
 
 
 def _to_domain(row: Row[Any]) -> FineTuningJob:

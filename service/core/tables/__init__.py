@@ -126,6 +126,16 @@ jobs = Table(
     Index(None, "project_id", "created_at", "id"),
 )
 
+job_metadata = Table(  # the pairs again, to be searched: a JSON path cannot quote every key
+    "job_metadata",
+    metadata,
+    Column("job_id", _Id, ForeignKey("jobs.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(512), nullable=False),
+    _project(),
+    Index(None, "project_id", "name", "value"),
+)
+
 job_events = Table(
     "job_events",
     metadata,

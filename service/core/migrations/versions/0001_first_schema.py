@@ -203,6 +203,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_job_events_job_id_number", "job_events", ["job_id", "number"])
     op.create_table(
+        "job_metadata",
+        sa.Column("job_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("value", sa.String(length=512), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_job_metadata_job_id_jobs"),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name="fk_job_metadata_project_id_projects"
+        ),
+        sa.PrimaryKeyConstraint("job_id", "name", name="pk_job_metadata"),
+    )
+    op.create_index(
+        "ix_job_metadata_project_id_name_value", "job_metadata", ["project_id", "name", "value"]
+    )
+    op.create_table(
         "models",
         sa.Column("name", sa.String(length=256), nullable=False),
         sa.Column("project_id", sa.String(length=64), nullable=False),
