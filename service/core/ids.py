@@ -54,9 +54,14 @@ def new_work_id() -> str:
     return f"work_{_random(24)}"
 
 
-def new_owner_id() -> str:
-    """Identity of one claim by one process, never reused."""
-    return f"owner_{_random(16)}"
+def owner_prefix(worker: str) -> str:
+    """Common beginning of every claim of the worker with this name."""
+    return f"{worker}/"
+
+
+def new_owner_id(worker: str) -> str:
+    """Identity of one claim by one worker, never reused."""
+    return f"{owner_prefix(worker)}{_random(16)}"
 
 
 def tuned_model_name(base: str, organization: str, suffix: str | None) -> str:

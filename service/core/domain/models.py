@@ -1,0 +1,48 @@
+"""Everything that can answer: bases, tuned models, checkpoints."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model that some engine has reported."""
+
+    name: str
+    digest: str
+    text_key: str
+    context_length: int
+    parameters: int
+    created_at: float
+    position: int
+    """Place in the operator's list; 0 is the default base."""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Where a stored difference from a base lies."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class TunedModel:
+    """A published model; its row points at a checkpoint's prefix, nothing is copied."""
+
+    name: str
+    project_id: str
+    owned_by: str
+    base: str
+    base_digest: str
+    job_id: str
+    delta: Delta
+    created_at: float
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """What a public model name means at this moment; a request is pinned to it."""
+
+    name: str
+    base: Base
+    delta: Delta | None

@@ -1,0 +1,109 @@
+"""Tuned models of one project, and what a model name means."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select
+
+from service.core.database import database_now
+from service.core.domain.access import Scope
+from service.core.domain.models import Delta, ResolvedModel, TunedModel
+from service.core.errors import ModelNotFound
+from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.registry import RegistryRepository
+from service.core.tables import jobs, models
+
+
+class ModelRepository:
+    """Models visible within `scope`; bases are visible to all."""
+
+    def __init__(self, connection: Connection, scope: Scope) -> None:
+        self._connection = connection
+        self._scope = scope
+
+    def add(self, name: str, *, base: str, base_digest: str, job_id: str, delta: Delta) -> None:
+        """Publish: from the commit on, the name answers."""
+        self._connection.execute(
+            insert(models).values(
+                name=name,
+                project_id=self._scope.project_id,
+                owned_by=self._scope.organization,
+                base=base,
+                base_digest=base_digest,
+                job_id=job_id,
+                key=delta.key,
+                digest=delta.digest,
+                created_at=database_now(),
+            )
+        )
+
+    def find(self, name: str) -> TunedModel | None:
+        row = self._connection.execute(
+            select(models).where(
+                models.c.name == name, models.c.project_id == self._scope.project_id
+            )
+        ).first()
+        return None if row is None else _to_domain(row)
+
+    def list(self) -> list[TunedModel]:
+        """Newest first; OpenAI's list of models has no pages."""
+        rows = self._connection.execute(
+            select(models)
+            .where(models.c.project_id == self._scope.project_id)
+            .order_by(models.c.created_at.desc(), models.c.name.desc())
+        ).all()
+        return [_to_domain(row) for row in rows]
+
+    def delete(self, name: str) -> TunedModel:
+        """Forget the model and its job's checkpoints; the caller deletes objects after the commit.
+
+        Raises ModelNotFound.
+        """
+        model = self.find(name)
+        if model is None:
+            raise model_not_found(name)
+        self._connection.execute(delete(models).where(models.c.name == name))
+        CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
+        return model
+
+    def resolve(self, name: str) -> ResolvedModel:
+        """What `name` means now: a base, a tuned model or a checkpoint. Raises ModelNotFound."""
+        registry = RegistryRepository(self._connection)
+        base = registry.find_base(name)
+        if base is not None:
+            return ResolvedModel(name, base, None)
+        base_name, delta = self._find_delta(name)
+        base = registry.find_base(base_name)
+        if base is None:
+            raise model_not_found(name)
+        return ResolvedModel(name, base, delta)
+
+    def _find_delta(self, name: str) -> tuple[str, Delta]:
+        tuned = self.find(name)
+        if tuned is not None:
+            return tuned.base, tuned.delta
+        checkpoint = CheckpointRepository(self._connection, self._scope).find_by_name(name)
+        if checkpoint is None:
+            raise model_not_found(name)
+        base = self._connection.scalar(select(jobs.c.base).where(jobs.c.id == checkpoint.job_id))
+        return str(base), checkpoint.delta
+
+
+def model_not_found(name: str) -> ModelNotFound:
+    return ModelNotFound(
+        f"The model {name!r} does not exist or you do not have access to it. "
+        "GET /v1/models lists those you can use.",
+        param="model",
+    )
+
+
+def _to_domain(row: Row[Any]) -> TunedModel:
+    return TunedModel(
+        name=row.name,
+        project_id=row.project_id,
+        owned_by=row.owned_by,
+        base=row.base,
+        base_digest=row.base_digest,
+        job_id=row.job_id,
+        delta=Delta(row.key, row.digest),
+        created_at=row.created_at,
+    )

@@ -1,0 +1,239 @@
+"""Background work of all tenants: outbox, claim, lease, epoch. For workers and the reconciler,
+so it takes no scope."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from service.core.database import database_now
+from service.core.domain.work import Claim, WorkItem, WorkKind
+from service.core.errors import StaleEpoch
+from service.core.ids import new_owner_id, new_work_id, owner_prefix
+from service.core.tables import work
+
+_FIRST_BACKOFF_SECONDS = 5.0
+
+
+def backoff_seconds(failures: int) -> float:
+    """Pause before the next attempt: none after the first failure, then 5·2^n s."""
+    return 0.0 if failures <= 1 else _FIRST_BACKOFF_SECONDS * 2 ** (failures - 2)
+
+
+class WorkRepository:
+    """The work table."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, project_id: str, kind: WorkKind, subject_id: str, *, pool: str) -> None:
+        """The outbox entry; whoever commits it owes Redis nothing."""
+        now = database_now()
+        self._connection.execute(
+            insert(work).values(
+                id=new_work_id(),
+                project_id=project_id,
+                kind=kind,
+                subject_id=subject_id,
+                pool=pool,
+                not_before=now,
+                created_at=now,
+            )
+        )
+
+    def remove(self, kind: WorkKind, subject_id: str) -> None:
+        """Nothing more to do; a claim still held on it is fenced from now on."""
+        self._connection.execute(
+            delete(work).where(work.c.kind == kind, work.c.subject_id == subject_id)
+        )
+
+    def due(self, *, ring_again_seconds: float, limit: int = 100) -> list[WorkItem]:
+        """Unclaimed work whose bell has not been rung, or so long ago that it was lost."""
+        now = database_now()
+        rows = self._connection.execute(
+            select(work)
+            .where(
+                work.c.owner.is_(None),
+                work.c.not_before <= now,
+                or_(work.c.rung_at.is_(None), work.c.rung_at < now - ring_again_seconds),
+            )
+            .order_by(work.c.priority.desc(), work.c.created_at)
+            .limit(limit)
+        ).all()
+        return [_to_item(row) for row in rows]
+
+    def mark_rung(self, work_ids: Sequence[str]) -> None:
+        self._connection.execute(
+            update(work).where(work.c.id.in_(work_ids)).values(rung_at=database_now())
+        )
+
+    def claim_best(
+        self, kind: WorkKind, pool: str, *, worker: str, lease_seconds: float
+    ) -> Claim | None:
+        """Claim the best open work of a pool: priority, then the project with the least work
+        running, then age. None when there is none. Of racing workers each gets another one."""
+        busy = (
+            select(func.count())
+            .select_from(other := work.alias())
+            .where(other.c.project_id == work.c.project_id, other.c.owner.is_not(None))
+            .scalar_subquery()
+        )
+        best = (
+            select(work.c.id)
+            .where(work.c.kind == kind, work.c.pool == pool, _claimable())
+            .order_by(work.c.priority.desc(), busy, work.c.created_at, work.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True, of=work)
+        )
+        row = self._connection.execute(best).first()
+        return None if row is None else self._claim(row.id, worker, lease_seconds)
+
+    def claim(
+        self, kind: WorkKind, subject_id: str, *, worker: str, lease_seconds: float
+    ) -> Claim | None:
+        """Claim one subject's work; None when it is gone, held by another, or not due."""
+        row = self._connection.execute(
+            select(work.c.id).where(
+                work.c.kind == kind, work.c.subject_id == subject_id, _claimable()
+            )
+        ).first()
+        return None if row is None else self._claim(row.id, worker, lease_seconds)
+
+    def _claim(self, work_id: str, worker: str, lease_seconds: float) -> Claim | None:
+        owner = new_owner_id(worker)
+        row = self._connection.execute(
+            update(work)
+            .where(work.c.id == work_id, _claimable())
+            .values(
+                owner=owner,
+                epoch=work.c.epoch + 1,
+                attempt=work.c.attempt + 1,
+                lease_until=database_now() + lease_seconds,
+            )
+            .returning(work)
+        ).first()
+        if row is None:
+            return None
+        return Claim(
+            row.id,
+            row.project_id,
+            WorkKind(row.kind),
+            row.subject_id,
+            row.epoch,
+            owner,
+            row.attempt,
+        )
+
+    def check(self, claim: Claim) -> None:
+        """Lock the claimed row for this transaction. Raises StaleEpoch when the claim is lost."""
+        held = self._connection.scalar(select(work.c.id).where(_held(claim)).with_for_update())
+        if held is None:
+            raise _stale(claim)
+
+    def beat(self, claim: Claim, *, lease_seconds: float) -> None:
+        """Prolong the lease. Raises StaleEpoch when the claim is lost."""
+        changed = self._connection.execute(
+            update(work).where(_held(claim)).values(lease_until=database_now() + lease_seconds)
+        ).rowcount
+        if not changed:
+            raise _stale(claim)
+
+    def finish(self, claim: Claim) -> None:
+        """Done for good. Raises StaleEpoch when the claim is lost."""
+        if not self._connection.execute(delete(work).where(_held(claim))).rowcount:
+            raise _stale(claim)
+
+    def release(self, claim: Claim, *, failed: bool, progressed: bool = False) -> int:
+        """Give work back to be claimed again, later if it `failed`; returns failures in a row.
+
+        Progress since the last failure (a new checkpoint) starts the count anew. Raises
+        StaleEpoch when the claim is lost.
+        """
+        failures = self._connection.scalar(select(work.c.failures).where(_held(claim)))
+        if failures is None:
+            raise _stale(claim)
+        failures = (0 if progressed else failures) + (1 if failed else 0)
+        pause = backoff_seconds(failures) if failed else 0.0
+        self._connection.execute(
+            update(work)
+            .where(_held(claim))
+            .values(
+                owner=None,
+                lease_until=None,
+                rung_at=None,
+                failures=failures,
+                not_before=database_now() + pause,
+            )
+        )
+        return int(failures)
+
+    def expired(self) -> list[Claim]:
+        """Claims whose owner has been silent past its lease; locked for this transaction."""
+        rows = self._connection.execute(
+            select(work)
+            .where(work.c.owner.is_not(None), work.c.lease_until < database_now())
+            .with_for_update(skip_locked=True)
+        ).all()
+        return [
+            Claim(r.id, r.project_id, WorkKind(r.kind), r.subject_id, r.epoch, r.owner, r.attempt)
+            for r in rows
+        ]
+
+    def expire_leases_of(self, worker: str) -> None:
+        """End the leases of a worker's former self: the process of that name is known dead."""
+        self._connection.execute(
+            update(work)
+            .where(work.c.owner.startswith(owner_prefix(worker), autoescape=True))
+            .values(lease_until=database_now() - 1)
+        )
+
+    def waiting_before(self, subject_id: str) -> int | None:
+        """How many open pieces of the same kind and pool stand before this one; None if it is
+        not waiting."""
+        mine = self._connection.execute(
+            select(work).where(work.c.subject_id == subject_id, work.c.owner.is_(None))
+        ).first()
+        if mine is None:
+            return None
+        ahead = or_(
+            work.c.priority > mine.priority,
+            and_(work.c.priority == mine.priority, work.c.created_at < mine.created_at),
+        )
+        return self._connection.scalar(
+            select(func.count())
+            .select_from(work)
+            .where(
+                work.c.kind == mine.kind, work.c.pool == mine.pool, work.c.owner.is_(None), ahead
+            )
+        )
+
+
+def _claimable() -> ColumnElement[bool]:
+    return and_(work.c.owner.is_(None), work.c.not_before <= database_now())
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    return and_(
+        work.c.id == claim.work_id, work.c.epoch == claim.epoch, work.c.owner == claim.owner
+    )
+
+
+def _stale(claim: Claim) -> StaleEpoch:
+    return StaleEpoch(f"attempt {claim.epoch} of {claim.subject_id} is no longer the current one")
+
+
+def _to_item(row: Row[Any]) -> WorkItem:
+    return WorkItem(
+        row.id, row.project_id, WorkKind(row.kind), row.subject_id, row.pool, row.attempt
+    )

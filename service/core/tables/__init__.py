@@ -1,0 +1,226 @@
+"""The schema, as SQLAlchemy tables. Migrations make it; a test holds the two equal.
+
+Every table of tenants' rows has `project_id NOT NULL`. The exceptions belong to the operator:
+`organizations` and `projects` themselves, and `bases` and `engines`, which all tenants share.
+Times are seconds since 1970 by the database's clock.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "engines"})
+
+_Id = String(64)
+# SQLite gives autoincrement only to a column whose type is exactly INTEGER
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _project() -> Column[str]:
+    return Column("project_id", _Id, ForeignKey("projects.id"), nullable=False)
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("slug", String(64), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("organization_id", _Id, ForeignKey("organizations.id"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("organization_id", "name"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("name", String(128), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("last4", String(4), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("actor", _Id, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject_id", String(256), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("filename", String(512), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("key", String(512), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("organization_id", _Id, ForeignKey("organizations.id"), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("base", String(128), nullable=False),
+    Column("training_file", _Id, nullable=False),
+    Column("validation_file", _Id),
+    Column("suffix", String(64)),
+    Column("seed", Integer, nullable=False),
+    Column("method", String(32), nullable=False),
+    Column("hyperparameters", JSON, nullable=False),
+    Column("resolved", JSON(none_as_null=True)),
+    Column("tuning", JSON, nullable=False),
+    Column("reserved_model_name", String(256), nullable=False, unique=True),
+    Column("metadata", JSON(none_as_null=True)),
+    Column("result_files", JSON, nullable=False),
+    Column("trained_tokens", BigInteger),
+    Column("error", JSON(none_as_null=True)),
+    Column("progress", JSON(none_as_null=True)),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("estimated_finish", Double),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+job_metadata = Table(  # the pairs again, to be searched: a JSON path cannot quote every key
+    "job_metadata",
+    metadata,
+    Column("job_id", _Id, ForeignKey("jobs.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(512), nullable=False),
+    _project(),
+    Index(None, "project_id", "name", "value"),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("number", _Number, primary_key=True, autoincrement=True),
+    Column("id", _Id, nullable=False, unique=True),
+    _project(),
+    Column("job_id", _Id, ForeignKey("jobs.id"), nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "job_id", "number"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("job_id", _Id, ForeignKey("jobs.id"), nullable=False),
+    Column("model_name", String(256), nullable=False, unique=True),
+    Column("step", Integer, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("key", String(512), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "job_id", "step"),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("name", String(256), primary_key=True),
+    _project(),
+    Column("owned_by", String(64), nullable=False),
+    Column("base", String(128), nullable=False),
+    Column("base_digest", String(64), nullable=False),
+    Column("job_id", _Id, ForeignKey("jobs.id"), nullable=False),
+    Column("key", String(512), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "name"),
+)
+
+work = Table(
+    "work",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("kind", String(32), nullable=False),
+    Column("subject_id", _Id, nullable=False),
+    Column("pool", String(64), nullable=False),
+    Column("priority", Integer, nullable=False, default=0),
+    Column("epoch", Integer, nullable=False, default=0),
+    Column("owner", String(256)),
+    Column("lease_until", Double),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("not_before", Double, nullable=False),
+    Column("rung_at", Double),
+    Column("progress", JSON(none_as_null=True)),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("kind", "subject_id"),
+    Index(None, "pool", "kind", "not_before"),
+)
+
+bases = Table(
+    "bases",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("text_key", String(512), nullable=False),
+    Column("context_length", Integer, nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+engines = Table(
+    "engines",
+    metadata,
+    Column("id", String(128), primary_key=True),
+    Column("pool", String(64), nullable=False),
+    Column("url", String(512), nullable=False),
+    Column("state", JSON, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)

@@ -1,0 +1,28 @@
+"""Rows for tests, with everything that a test does not care about filled in."""
+
+from sqlalchemy import Connection
+
+from service.core.domain.access import Scope
+from service.core.domain.jobs import FineTuningJob, LoraTuningSpec
+from service.core.hyperparameters import SupervisedHyperparameters
+from service.core.ids import new_job_id, tuned_model_name
+from service.core.repositories.jobs import JobRepository
+
+
+def add_job(
+    connection: Connection, scope: Scope, *, metadata: dict[str, str] | None = None
+) -> FineTuningJob:
+    """A job that is validating its files."""
+    return JobRepository(connection, scope).add(
+        new_job_id(),
+        model="tiny",
+        base="tiny",
+        training_file="file-train",
+        validation_file=None,
+        suffix=None,
+        seed=1,
+        hyperparameters=SupervisedHyperparameters(),
+        tuning=LoraTuningSpec(),
+        reserved_model_name=tuned_model_name("tiny", scope.organization, None),
+        metadata=metadata,
+    )
