@@ -1,0 +1,12 @@
+"""Text to tokens and back: templates, loss spans, stop strings.
+
+The api and the workers both use this, so training and serving cannot differ. The result equals
+transformers' `apply_chat_template`; transformers itself is only the tests' oracle.
+"""
+
+from service.core.text.assets import TextAssets
+from service.core.text.codec import TextCodec
+from service.core.text.spans import TrainingTokens
+from service.core.text.stream import TokenStream
+
+__all__ = ["TextAssets", "TextCodec", "TokenStream", "TrainingTokens"]

@@ -1,0 +1,109 @@
+"""One base's text: everything between messages and token ids."""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+
+from service.core.errors import ChatTemplateError
+from service.core.text.assets import TextAssets
+from service.core.text.guard import SpecialTokenGuard
+from service.core.text.spans import TrainingTokens, assistant_spans, weigh
+from service.core.text.stream import TokenStream
+from service.core.text.template import ChatTemplate, Message, Tool
+
+
+class TextCodec:
+    """Built once a base; thread-safe."""
+
+    def __init__(self, assets: TextAssets) -> None:
+        self._tokenizer = Tokenizer.from_str(assets.tokenizer_json)
+        self._guard = SpecialTokenGuard(assets.tokenizer_json)
+        self._assets = assets
+        self._template = (
+            ChatTemplate(assets.chat_template, assets.special_tokens)
+            if assets.chat_template
+            else None
+        )
+        self.stop_token_ids = assets.eos_token_ids
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of trusted text: special-token strings in it become special tokens."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of a user's raw text, beginning with BOS if the base wants it."""
+        return self._bos() + self._guard.encode(self._guard.protect(text)).ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of an answer; special tokens are left out."""
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def render_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Tool] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """The conversation as the model's template writes it. Raises ChatTemplateError."""
+        return self._chat_template().render(
+            messages, tools=tools, add_generation_prompt=add_generation_prompt
+        )
+
+    def encode_chat_prompt(
+        self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
+    ) -> list[int]:
+        """Ids of the conversation up to where the assistant begins. Raises ChatTemplateError."""
+        rendered = self.render_chat(self._guard.protect(messages), tools=self._protected(tools))
+        return self._guard.encode(rendered).ids
+
+    def training_row(
+        self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
+    ) -> TrainingTokens:
+        """Tokens and loss weights of a conversation: only what the assistant says is trained, and
+        its end of turn, times the message's `weight` (0 or 1, 1 if absent).
+
+        Raises ChatTemplateError, TemplateNotPrefixStable.
+        """
+        rendered, spans = assistant_spans(
+            self._chat_template(),
+            self._guard.protect(messages),
+            self._protected(tools),
+            self._guard.strings,
+        )
+        return weigh(rendered, self._guard.encode(rendered), spans)
+
+    def completion_row(self, prompt: str, completion: str) -> TrainingTokens:
+        """Tokens of a prompt/completion row: the completion and the end of text are trained."""
+        context = self.encode_text(prompt)
+        answer = self._guard.encode(self._guard.protect(completion)).ids + self._eos()
+        weights = (0.0,) * len(context) + (1.0,) * len(answer)
+        if not context:
+            weights = (0.0, *weights[1:])
+        return TrainingTokens((*context, *answer), weights)
+
+    def new_stream(self, *, stop: Sequence[str] = ()) -> TokenStream:
+        """A detokeniser for one answer."""
+        return TokenStream(self._tokenizer, stop)
+
+    def _chat_template(self) -> ChatTemplate:
+        if self._template is None:
+            raise ChatTemplateError(
+                "This model has no chat template, so it takes prompt/completion rows only.",
+                param="messages",
+            )
+        return self._template
+
+    def _protected(self, tools: Sequence[Tool] | None) -> Sequence[Tool] | None:
+        return None if tools is None else self._guard.protect(tools)
+
+    def _bos(self) -> list[int]:
+        return self._special("bos_token") if self._assets.add_bos else []
+
+    def _eos(self) -> list[int]:
+        return self._special("eos_token")
+
+    def _special(self, name: str) -> list[int]:
+        token = self._assets.special_tokens.get(name)
+        token_id = self._tokenizer.token_to_id(token) if token else None
+        return [] if token_id is None else [token_id]

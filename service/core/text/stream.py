@@ -1,0 +1,58 @@
+"""Tokens to text as they come, without ever sending a piece that must be taken back."""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+
+class TokenStream:
+    """Incremental detokeniser of one answer, with stop strings.
+
+    Half a UTF-8 character waits for its other half; text that may be the beginning of a stop
+    string waits until it is known not to be.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = DecodeStream(skip_special_tokens=True)
+        self._stop = tuple(s for s in stop if s)
+        self._tokens: list[int] = []
+        self._decoded_characters = 0
+        self._held = ""
+        self.stopped = False
+        """A stop string was met: what stood before it was given out, the rest is discarded."""
+
+    def push(self, token: int) -> str:
+        """Take one token; returns the text that is now certain, often empty."""
+        if self.stopped:
+            return ""
+        self._tokens.append(token)
+        piece = self._decoder.step(self._tokenizer, token) or ""
+        self._decoded_characters += len(piece)
+        return self._release(piece)
+
+    def finish(self) -> str:
+        """The answer has ended: everything still held back."""
+        if self.stopped:
+            return ""
+        whole = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
+        rest = self._release(whole[self._decoded_characters :]) + self._held
+        self._held = ""
+        return rest
+
+    def _release(self, piece: str) -> str:
+        text = self._held + piece
+        found = [at for s in self._stop if (at := text.find(s)) >= 0]
+        if found:
+            self.stopped, self._held = True, ""
+            return text[: min(found)]
+        keep = max((_overlap(text, s) for s in self._stop), default=0)
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that begins `stop`."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
