@@ -140,15 +140,6 @@ class ObjectStore:
             finally:
                 body.close()
 
-    def iterate_lines(self, key: str) -> Iterator[bytes]:
-        """Lines without their newline; memory is bounded by the longest line."""
-        rest = b""
-        for chunk in self.iterate(key):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from lines
-        if rest:
-            yield rest
-
     def size(self, key: str) -> int:
         """Bytes. Raises ObjectNotFound."""
         with _translated(key):

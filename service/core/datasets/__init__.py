@@ -1,0 +1,7 @@
+"""Data sets: streamed, checked line by line, every complaint with its line and the mend."""
+
+from service.core.datasets.lines import numbered_lines
+from service.core.datasets.reader import read_rows
+from service.core.datasets.rows import ChatRow, CompletionRow, Row
+
+__all__ = ["ChatRow", "CompletionRow", "Row", "numbered_lines", "read_rows"]
