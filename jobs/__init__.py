@@ -1,0 +1,1 @@
+"""Background work: RQ workers that run validation and training attempts. No torch."""

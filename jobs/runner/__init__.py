@@ -1,0 +1,1 @@
+"""One attempt at a piece of work: claim, loop, publish."""
