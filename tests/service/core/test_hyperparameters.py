@@ -8,6 +8,7 @@ from service.core.errors import InvalidHyperparameter
 from service.core.hyperparameters import (
     BASE_LEARNING_RATE,
     ResolvedHyperparameters,
+    SchedulerType,
     SupervisedHyperparameters,
     resolve,
 )
@@ -44,18 +45,9 @@ def test_an_absolute_learning_rate_excludes_the_multiplier() -> None:
     warmup=st.floats(0, 1),
 )
 def test_the_learning_rate_is_positive_at_every_step_and_never_over_the_peak(
-    total: int, schedule: str, warmup: float
+    total: int, schedule: SchedulerType, warmup: float
 ) -> None:
-    numbers = ResolvedHyperparameters(
-        1,
-        1.0,
-        1,
-        1e-3,
-        schedule,
-        warmup,
-        0.0,
-        1.0,  # type: ignore[arg-type]
-    )
+    numbers = ResolvedHyperparameters(1, 1.0, 1, 1e-3, schedule, warmup, 0.0, 1.0)
 
     rates = [numbers.learning_rate_at(step, total) for step in range(1, total + 1)]
 
