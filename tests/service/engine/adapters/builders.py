@@ -34,7 +34,7 @@ def random_adapter(
         modules={
             name: LoraPair(
                 a=torch.randn(tuning.rank, in_features, generator=generator),
-                b=torch.randn(out_features, tuning.rank, generator=generator),
+                b=torch.randn(out_features, tuning.rank, generator=generator) / 5,
             )
             for name, (out_features, in_features) in linear_shapes(base.model).items()
             if name.endswith(only)
