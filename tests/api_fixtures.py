@@ -44,7 +44,7 @@ def api(
 @pytest.fixture(scope="session")
 def engine(api: RunningApi, text_codec: TextCodec) -> Iterator[FakeEngine]:
     """An engine in the api's registry. Tests that stop or break one start their own."""
-    fake = FakeEngine()
+    fake = FakeEngine(answers={FAKE_BASE.name: text_codec.encode("I am the base.")})
     with served_fake(fake), reporting(api, fake):
         yield fake
 

@@ -120,11 +120,15 @@ def _dotted(location: Sequence[str | int], body: object, *, missing: bool) -> st
         return ".".join(map(str, parts))
     names: list[str] = []
     for part in parts:
-        if (isinstance(body, dict) and part in body) or (isinstance(body, list) and isinstance(part, int) and part < len(body)):
-            body = body[part]
-        else:
-            continue
-        names.append(str(part))
+        if _holds(body, part):
+            names.append(str(part))
+            body = body[part]  # type: ignore[index]
     if missing and parts:
         names.append(str(parts[-1]))
     return ".".join(names) or None
+
+
+def _holds(body: object, part: str | int) -> bool:
+    if isinstance(body, dict):
+        return part in body
+    return isinstance(body, list) and isinstance(part, int) and part < len(body)
