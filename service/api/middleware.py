@@ -5,6 +5,7 @@ import time
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.error_handlers import UNEXPECTED, error_response
@@ -33,6 +34,8 @@ class RequestContext:
         exchange = _Exchange(scope, send, request_id)
         try:
             await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            logger.debug("the client left")
         except Exception:
             logger.exception("%s %s raised", scope["method"], scope["path"])
             if exchange.status is not None:
