@@ -14,6 +14,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -73,10 +74,10 @@ class WorkRepository:
         ).all()
         return [_to_item(row) for row in rows]
 
-    def mark_rung(self, work_ids: Sequence[str]) -> None:
-        self._connection.execute(
-            update(work).where(work.c.id.in_(work_ids)).values(rung_at=database_now())
-        )
+    def mark_rung(self, items: Sequence[WorkItem]) -> None:
+        """Note the rings, save for work that was claimed since: given back, it rings anew."""
+        rung = tuple_(work.c.id, work.c.attempt).in_([(item.id, item.attempt) for item in items])
+        self._connection.execute(update(work).where(rung).values(rung_at=database_now()))
 
     def claim_best(
         self, kind: WorkKind, pool: str, *, worker: str, lease_seconds: float
@@ -154,17 +155,27 @@ class WorkRepository:
         if not self._connection.execute(delete(work).where(_held(claim))).rowcount:
             raise _stale(claim)
 
-    def release(self, claim: Claim, *, failed: bool, progressed: bool = False) -> int:
-        """Give work back to be claimed again, later if it `failed`; returns failures in a row.
+    def note_progress(self, claim: Claim) -> None:
+        """Something new is safe (a checkpoint): failures are counted anew.
 
-        Progress since the last failure (a new checkpoint) starts the count anew. Raises
-        StaleEpoch when the claim is lost.
+        Raises StaleEpoch when the claim is lost.
+        """
+        if not self._connection.execute(
+            update(work).where(_held(claim)).values(failures=0)
+        ).rowcount:
+            raise _stale(claim)
+
+    def release(self, claim: Claim, *, failed: bool, pause_seconds: float = 0.0) -> int:
+        """Give work back to be claimed again; returns failures in a row.
+
+        When it `failed`, the pause grows with them; else it is `pause_seconds`. Raises StaleEpoch
+        when the claim is lost.
         """
         failures = self._connection.scalar(select(work.c.failures).where(_held(claim)))
         if failures is None:
             raise _stale(claim)
-        failures = (0 if progressed else failures) + (1 if failed else 0)
-        pause = backoff_seconds(failures) if failed else 0.0
+        failures += 1 if failed else 0
+        pause = backoff_seconds(failures) if failed else pause_seconds
         self._connection.execute(
             update(work)
             .where(_held(claim))
