@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 
 from service.core.database import Database
 from service.core.domain.work import WorkItem, WorkKind
+from service.core.errors import DatabaseUnavailable
 from service.core.repositories.work import WorkRepository
 from service.core.settings import Settings
 
@@ -65,10 +66,11 @@ class Doorbell:
         return len(due)
 
     def try_ring_due(self) -> int:
-        """Like `ring_due`, but Redis being away is no error: the next round rings."""
+        """Like `ring_due`, but Redis or the database being away is no error: the reconciler rings
+        later."""
         try:
             return self.ring_due()
-        except RedisError:
+        except (RedisError, DatabaseUnavailable):
             return 0
 
     def _ring(self, items: Iterable[WorkItem]) -> None:

@@ -124,17 +124,7 @@ class WorkRepository:
             )
             .returning(work)
         ).first()
-        if row is None:
-            return None
-        return Claim(
-            row.id,
-            row.project_id,
-            WorkKind(row.kind),
-            row.subject_id,
-            row.epoch,
-            owner,
-            row.attempt,
-        )
+        return None if row is None else _to_claim(row)
 
     def check(self, claim: Claim) -> None:
         """Lock the claimed row for this transaction. Raises StaleEpoch when the claim is lost."""
@@ -196,10 +186,7 @@ class WorkRepository:
             .where(work.c.owner.is_not(None), work.c.lease_until < database_now())
             .with_for_update(skip_locked=True)
         ).all()
-        return [
-            Claim(r.id, r.project_id, WorkKind(r.kind), r.subject_id, r.epoch, r.owner, r.attempt)
-            for r in rows
-        ]
+        return [_to_claim(row) for row in rows]
 
     def expire_leases_of(self, worker: str) -> None:
         """End the leases of a worker's former self: the process of that name is known dead."""
@@ -247,4 +234,17 @@ def _stale(claim: Claim) -> StaleEpoch:
 def _to_item(row: Row[Any]) -> WorkItem:
     return WorkItem(
         row.id, row.project_id, WorkKind(row.kind), row.subject_id, row.pool, row.attempt
+    )
+
+
+def _to_claim(row: Row[Any]) -> Claim:
+    return Claim(
+        work_id=row.id,
+        project_id=row.project_id,
+        kind=WorkKind(row.kind),
+        subject_id=row.subject_id,
+        pool=row.pool,
+        epoch=row.epoch,
+        owner=row.owner,
+        attempt=row.attempt,
     )
