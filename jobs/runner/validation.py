@@ -25,7 +25,7 @@ def validate_files(attempt: Attempt) -> None:
     inputs = read_inputs(attempt)
     _check_files_differ(inputs)
     examples, tokens = _measure(attempt, inputs)
-    resolved = resolve(inputs.job.hyperparameters, rows=examples)
+    resolved = resolve(inputs.job.hyperparameters, rows=examples, parameters=inputs.base.parameters)
 
     def queue() -> None:
         with attempt.writing() as connection:

@@ -179,6 +179,17 @@ class WorkRepository:
         )
         return int(failures)
 
+    def check_expired(self, claim: Claim) -> None:
+        """Like `check`, for who is about to take the work away. Raises StaleEpoch when the owner
+        has beaten again, or the claim is already lost."""
+        held = self._connection.scalar(
+            select(work.c.id)
+            .where(_held(claim), work.c.lease_until < database_now())
+            .with_for_update(skip_locked=True)
+        )
+        if held is None:
+            raise _stale(claim)
+
     def expired(self) -> list[Claim]:
         """Claims whose owner has been silent past its lease; locked for this transaction."""
         rows = self._connection.execute(
