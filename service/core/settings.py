@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     """A claimed piece of work whose owner is silent for this long is given to another."""
     reconcile_seconds: float = Field(2, gt=0)
     """Pause between two rounds of the reconciler."""
+    ring_again_seconds: float = Field(30, gt=0)
+    """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)
     """Time a process gets between SIGTERM and SIGKILL."""
 
