@@ -15,8 +15,13 @@ _STOP_SECONDS = 10
 
 
 @contextmanager
-def running_child(component: Component, *, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server until the block ends; a start that fails shows the end of its log."""
+def running_child(
+    component: Component, *, log: Path, user: str | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a server until the block ends; a start that fails shows the end of its log.
+
+    `user` runs it under another name, which only root may ask for.
+    """
     with log.open("wb") as output:
         child = subprocess.Popen(
             component.command,
@@ -24,6 +29,7 @@ def running_child(component: Component, *, log: Path) -> Iterator["subprocess.Po
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             cwd=component.folder,
+            user=user,
             env=dict(component.environment),
             preexec_fn=die_with_parent,
         )

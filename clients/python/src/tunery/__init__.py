@@ -1,0 +1,95 @@
+"""Client of Tunery, the self-hosted fine-tuning service."""
+
+from tunery._async import AsyncListing, AsyncTunery
+from tunery._exceptions import (
+    APIConnectionError,
+    APIError,
+    APIResponseError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    StreamError,
+    TuneryError,
+    WaitTimeoutError,
+)
+from tunery._streams import AsyncChatStream, ChatStream
+from tunery._sync import Listing, Tunery
+from tunery._types import (
+    APIObject,
+    ChatChoice,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatDelta,
+    ChatMessage,
+    Checkpoint,
+    CheckpointMetrics,
+    Deleted,
+    File,
+    FineTuningJob,
+    JobError,
+    JobEvent,
+    JobProgress,
+    Model,
+    Page,
+    Usage,
+)
+from tunery._version import __version__
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIObject",
+    "APIResponseError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncChatStream",
+    "AsyncListing",
+    "AsyncTunery",
+    "AuthenticationError",
+    "BadRequestError",
+    "ChatChoice",
+    "ChatChunkChoice",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatDelta",
+    "ChatMessage",
+    "ChatStream",
+    "Checkpoint",
+    "CheckpointMetrics",
+    "ConfigurationError",
+    "ConflictError",
+    "Deleted",
+    "File",
+    "FineTuningJob",
+    "JobError",
+    "JobEvent",
+    "JobProgress",
+    "Listing",
+    "Model",
+    "NotFoundError",
+    "Page",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServerError",
+    "StreamError",
+    "Tunery",
+    "TuneryError",
+    "Usage",
+    "WaitTimeoutError",
+    "__version__",
+]
+
+for _name in __all__:
+    if not _name.startswith("__"):
+        globals()[_name].__module__ = "tunery"
+del _name

@@ -1,0 +1,274 @@
+"""The asynchronous client: drives flows on the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Generic, Self, TypeVar, Unpack
+
+import httpx2
+
+from tunery._calls import chat as chat_calls
+from tunery._calls import files as file_calls
+from tunery._calls import jobs as job_calls
+from tunery._calls import models as model_calls
+from tunery._config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, ClientConfig, configure
+from tunery._flow import Call, Flow, Outcome, Send
+from tunery._following import Follower, follow
+from tunery._perform import perform
+from tunery._sending import request_arguments
+from tunery._streams import AsyncChatStream
+from tunery._types import (
+    ChatCompletion,
+    Checkpoint,
+    Deleted,
+    File,
+    FineTuningJob,
+    JobEvent,
+    Listed,
+    Model,
+    Page,
+)
+from tunery._uploads import FileSource, OnProgress
+
+T = TypeVar("T")
+L = TypeVar("L", bound=Listed)
+
+
+class _Driver:
+    """Carries out the steps of flows."""
+
+    def __init__(self, config: ClientConfig, http: httpx2.AsyncClient) -> None:
+        self.config = config
+        self.http = http
+
+    async def run(self, flow: Flow[T]) -> T:
+        outcome: Outcome = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            if isinstance(step, Send):
+                outcome = await self._send(step)
+            else:
+                await asyncio.sleep(step.seconds)
+                outcome = None
+
+    async def perform(self, call: Call[T]) -> T:
+        return await self.run(perform(call, self.config))
+
+    async def _send(self, send: Send) -> Outcome:
+        with request_arguments(send, self.config) as arguments:
+            try:
+                response = await self.http.send(self.http.build_request(**arguments), stream=True)
+                if not (send.call.is_streamed and response.is_success):
+                    await response.aread()
+                return response
+            except httpx2.RequestError as error:
+                return error
+
+
+class AsyncListing(Generic[L]):
+    """A list on the server; iterating it fetches page after page."""
+
+    def __init__(self, driver: _Driver, call: Call[Page[L]]) -> None:
+        self._driver = driver
+        self._call = call
+
+    async def page(self) -> Page[L]:
+        """The first page alone."""
+        return await self._driver.perform(self._call)
+
+    async def __aiter__(self) -> AsyncIterator[L]:
+        call = self._call
+        while True:
+            page = await self._driver.perform(call)
+            for item in page.data:
+                yield item
+            if not page.has_more or not page.data:
+                return
+            call = call.with_query(after=page.data[-1].id)
+
+
+class AsyncFiles:
+    """Data sets, and what jobs write."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+
+    async def upload(
+        self,
+        file: FileSource,
+        *,
+        purpose: str = "fine-tune",
+        filename: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> File:
+        """Send a file in pieces; `on_progress` hears of every piece."""
+        return await self._driver.perform(
+            file_calls.upload(file, purpose=purpose, filename=filename, on_progress=on_progress)
+        )
+
+    def list(
+        self, *, purpose: str | None = None, limit: int | None = None, after: str | None = None
+    ) -> AsyncListing[File]:
+        """All files, newest first; `limit` is the size of a page."""
+        call = file_calls.list_page(purpose=purpose, limit=limit, after=after)
+        return AsyncListing(self._driver, call)
+
+    async def retrieve(self, file_id: str) -> File:
+        return await self._driver.perform(file_calls.retrieve(file_id))
+
+    async def content(self, file_id: str) -> bytes:
+        """The file itself, whole."""
+        return await self._driver.perform(file_calls.content(file_id))
+
+    async def delete(self, file_id: str) -> Deleted:
+        return await self._driver.perform(file_calls.delete(file_id))
+
+
+class AsyncJobs:
+    """Fine-tuning jobs."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+
+    async def create(self, **request: Unpack[job_calls.JobRequest]) -> FineTuningJob:
+        """Start a job; it goes on whether or not anybody waits."""
+        return await self._driver.perform(job_calls.create(request))
+
+    def list(
+        self,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> AsyncListing[FineTuningJob]:
+        """All jobs, newest first, or those with this metadata; `limit` is the size of a page."""
+        call = job_calls.list_page(metadata=metadata, limit=limit, after=after)
+        return AsyncListing(self._driver, call)
+
+    async def retrieve(self, job_id: str) -> FineTuningJob:
+        return await self._driver.perform(job_calls.retrieve(job_id))
+
+    async def cancel(self, job_id: str) -> FineTuningJob:
+        """Stop a job for good; its stored checkpoints stay."""
+        return await self._driver.perform(job_calls.cancel(job_id))
+
+    def events(
+        self, job_id: str, *, limit: int | None = None, after: str | None = None
+    ) -> AsyncListing[JobEvent]:
+        """What happened to a job, newest first."""
+        return AsyncListing(self._driver, job_calls.list_events(job_id, limit=limit, after=after))
+
+    def checkpoints(
+        self, job_id: str, *, limit: int | None = None, after: str | None = None
+    ) -> AsyncListing[Checkpoint]:
+        """Stored states of a job's model, newest first."""
+        return AsyncListing(
+            self._driver, job_calls.list_checkpoints(job_id, limit=limit, after=after)
+        )
+
+    async def wait(
+        self,
+        job: FineTuningJob | str,
+        *,
+        on_event: Callable[[JobEvent], object] | None = None,
+        on_job: Callable[[FineTuningJob], object] | None = None,
+        poll_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> FineTuningJob:
+        """Return the job once it is finished, in whichever way; look at its `status`.
+
+        `on_event` hears of each event once, oldest first, and `on_job` of the job at each poll.
+        Raises WaitTimeoutError after `timeout_seconds`; the job goes on.
+        """
+        job_id = job if isinstance(job, str) else job.id
+        follower = Follower(on_event, on_job, poll_seconds, timeout_seconds)
+        return await self._driver.run(follow(job_id, follower, self._driver.config))
+
+
+class AsyncFineTuning:
+    """Training."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self.jobs = AsyncJobs(driver)
+
+
+class AsyncModels:
+    """Bases, tuned models and their checkpoints."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+
+    def list(self) -> AsyncListing[Model]:
+        """The default base first, then other bases, then tuned models, newest first."""
+        return AsyncListing(self._driver, model_calls.list_page())
+
+    async def retrieve(self, model: str) -> Model:
+        return await self._driver.perform(model_calls.retrieve(model))
+
+    async def delete(self, model: str) -> Deleted:
+        """Delete a tuned model."""
+        return await self._driver.perform(model_calls.delete(model))
+
+
+class AsyncCompletions:
+    """Answers of a model to a conversation."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+
+    async def create(self, **request: Unpack[chat_calls.ChatRequest]) -> ChatCompletion:
+        """The whole answer at once."""
+        return await self._driver.perform(chat_calls.complete(request))
+
+    async def stream(self, **request: Unpack[chat_calls.ChatRequest]) -> AsyncChatStream:
+        """The answer as it is written."""
+        return AsyncChatStream(await self._driver.perform(chat_calls.stream(request)))
+
+
+class AsyncChat:
+    """Conversations."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self.completions = AsyncCompletions(driver)
+
+
+class AsyncTunery:
+    """A client of one server; close it, or use it in an `async with` block.
+
+    What is not given comes from TUNERY_BASE_URL and TUNERY_API_KEY, or else OPENAI_BASE_URL and
+    OPENAI_API_KEY. An `http_client` that is given stays the caller's to close, and its own
+    timeout holds.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout: float | httpx2.Timeout = DEFAULT_TIMEOUT,
+        max_retries: int = DEFAULT_MAX_RETRIES,
+        http_client: httpx2.AsyncClient | None = None,
+    ) -> None:
+        config = configure(base_url=base_url, api_key=api_key, max_retries=max_retries)
+        self._http = http_client or httpx2.AsyncClient(timeout=timeout)
+        self._is_ours = http_client is None
+        driver = _Driver(config, self._http)
+        self.base_url = config.base_url
+        self.files = AsyncFiles(driver)
+        self.fine_tuning = AsyncFineTuning(driver)
+        self.models = AsyncModels(driver)
+        self.chat = AsyncChat(driver)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._is_ours:
+            await self._http.aclose()
