@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection
-
 from service.core.database import Database, require_newest_schema
 from service.core.domain.access import ApiKey
 from service.core.repositories.access import AccessRepository
@@ -15,8 +13,7 @@ from service.core.settings import Settings
 def create_key(settings: Settings, *, name: str) -> str:
     """A key of the default project: the only time its secret is known."""
     key = new_api_key()
-    with _transaction(settings) as connection:
-        access = AccessRepository(connection)
+    with _access(settings) as access:
         access.add_key(
             access.ensure_default_project(settings.organization).project_id,
             name=name,
@@ -27,22 +24,22 @@ def create_key(settings: Settings, *, name: str) -> str:
 
 
 def list_keys(settings: Settings) -> list[ApiKey]:
-    with _transaction(settings) as connection:
-        return AccessRepository(connection).list_keys()
+    with _access(settings) as access:
+        return access.list_keys()
 
 
 def revoke_key(settings: Settings, key_id: str) -> None:
     """Raises NotFound."""
-    with _transaction(settings) as connection:
-        AccessRepository(connection).revoke_key(key_id)
+    with _access(settings) as access:
+        access.revoke_key(key_id)
 
 
 @contextmanager
-def _transaction(settings: Settings) -> Iterator[Connection]:
+def _access(settings: Settings) -> Iterator[AccessRepository]:
     database = Database(settings.database_url)
     try:
         require_newest_schema(database)
         with database.transaction() as connection:
-            yield connection
+            yield AccessRepository(connection)
     finally:
         database.dispose()

@@ -2,6 +2,7 @@
 
 import http.client
 import time
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from redis import Redis
@@ -83,11 +84,8 @@ def rq_workers_registered(url: str, number: int) -> Probe:
 
 
 def _births(client: Redis) -> list[float]:
-    from rq.utils import as_text, utcparse
-
-    keys = client.smembers(_RQ_WORKERS)
-    births = [client.hget(key, "birth") for key in keys]
-    return [utcparse(as_text(birth)).timestamp() for birth in births if birth]
+    births = [client.hget(key, "birth") for key in client.smembers(_RQ_WORKERS)]
+    return [datetime.fromisoformat(str(birth)).timestamp() for birth in births if birth]
 
 
 def outlived(seconds: float) -> Probe:
@@ -101,5 +99,8 @@ def outlived(seconds: float) -> Probe:
 
 def _redis(url: str) -> Redis:
     return Redis.from_url(
-        url, socket_connect_timeout=_TIMEOUT_SECONDS, socket_timeout=_TIMEOUT_SECONDS
+        url,
+        decode_responses=True,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+        socket_timeout=_TIMEOUT_SECONDS,
     )
