@@ -67,7 +67,8 @@ class AdapterSource(Protocol):
         """The adapter if it is in RAM, at once; marks it used."""
 
     def load(self, ref: DeltaRef) -> Future[AdapterWeights]:
-        """Fetch in the background. Fails with AdapterCorrupt or StorageUnavailable."""
+        """Fetch in the background. Fails with AdapterCorrupt or StorageUnavailable, and with
+        UnsupportedParameter for a kind of adapter that is not served."""
 
     def pin(self, ref: DeltaRef) -> None:
         """Keep it in RAM until as many `unpin` calls; allowed before it is loaded."""

@@ -21,14 +21,19 @@ def running_child(
     log: Path,
     is_ready: Callable[[], bool],
     stop_signal: signal.Signals = signal.SIGTERM,
+    user: str | None = None,
 ) -> Iterator[None]:
-    """Run a server until the block ends; a start that fails shows the end of its log."""
+    """Run a server until the block ends; a start that fails shows the end of its log.
+
+    `user` runs it under another name, which only root may ask for.
+    """
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            user=user,
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
     try:
