@@ -50,6 +50,7 @@ def main() -> int:
         console = Console(highlight=False, width=120)
     data_dir = options.data_dir or Path(tempfile.mkdtemp(prefix="tunery-demo-"))
     is_ours = options.data_dir is None
+    console.print("[bold]1. Starting a server of your own[/], which takes longest the first time")
     try:
         with running_stack(data_dir, keep=options.keep) as stack:
             model = _demonstrate(console, stack, seed=options.seed)
@@ -78,7 +79,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 def _demonstrate(console: Console, stack: Stack, *, seed: int) -> str:
     """The whole story; returns the tuned model's name."""
-    console.print(f"[bold]1. A server of your own[/] at {stack.base_url}")
+    console.print(f"It answers at {stack.base_url}")
     with Tunery(base_url=stack.base_url, api_key=stack.api_key) as client:
         base = next(iter(client.models.list())).id
         tuned = _train(console, client, base, seed)
