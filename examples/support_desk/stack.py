@@ -21,6 +21,13 @@ STOP_SECONDS = 45
 """More than the 30 s that the server allows itself."""
 _PR_SET_PDEATHSIG = 1
 _SHOWN_LOG_LINES = 20
+_NOT_FOR_A_DEMO = (
+    "TUNERY_DATABASE_URL",
+    "TUNERY_REDIS_URL",
+    "TUNERY_S3_",
+    "TUNERY_ENGINE_URL",
+    "TUNERY_API_",
+)
 
 
 class StackError(Exception):
@@ -61,12 +68,18 @@ def _start(data_dir: Path, log: Path, *, dies_with_us: bool) -> "subprocess.Pope
         return subprocess.Popen(
             [sys.executable, "-m", "service", "up", "--port", "0", "--data-dir", str(data_dir)],
             cwd=ROOT,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that Ctrl-C reaches us alone, and we stop the server
+            start_new_session=True,  # Ctrl-C shall reach us alone, and we stop the server
             preexec_fn=_die_with_parent if dies_with_us and sys.platform == "linux" else None,
         )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would point the server at somebody's real database, queue or store."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(_NOT_FOR_A_DEMO)}
 
 
 def _die_with_parent() -> None:

@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     s3_region: str = "us-east-1"
     """Part of every request's signature."""
     s3_bucket: str = "tunery"
-    """Holds files, checkpoints and adapters; must exist."""
+    """Holds files, checkpoints and adapters; created where it is missing."""
     s3_access_key_id: SecretStr | None = None
     """None leaves credentials to the SDK's own chain (instance role and the like)."""
     s3_secret_access_key: SecretStr | None = None
