@@ -42,6 +42,11 @@ class RunningApi:
     url: str
     settings: Settings
     database: Database
+    _server: uvicorn.Server
+
+    def stop(self) -> None:
+        """As SIGTERM does: no new work, open streams may end."""
+        self._server.should_exit = True
 
     def new_tenant(self) -> Tenant:
         key = new_api_key()
@@ -114,7 +119,7 @@ def running_api(settings: Settings) -> Iterator[RunningApi]:
     database = Database(settings.database_url)
     try:
         poll_until(lambda: server.started or not thread.is_alive(), "the api starts")
-        yield RunningApi(f"http://127.0.0.1:{settings.api_port}", settings, database)
+        yield RunningApi(f"http://127.0.0.1:{settings.api_port}", settings, database, server)
     finally:
         server.should_exit = True
         thread.join()

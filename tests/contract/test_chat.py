@@ -7,6 +7,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk
 
+from service.api.chat.requests import CreateChatCompletion
 from service.core.domain.models import Delta
 from service.core.errors import AdapterCorrupt, EngineOverloaded
 from service.core.repositories.checkpoints import CheckpointRepository
@@ -100,10 +101,11 @@ def test_usage_comes_in_a_last_chunk_of_its_own(sdk: openai.OpenAI) -> None:
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
+@pytest.mark.usefixtures("base_says")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("stop", ["base", ["🙂", ", na"], ["nowhere", "base"]])
 def test_the_answer_ends_before_a_stop_string(
-    sdk: openai.OpenAI, engine: FakeEngine, base_says: None, stop: str, *, stream: bool
+    sdk: openai.OpenAI, stop: str, *, stream: bool
 ) -> None:
     expected = "I am the base" if stop[0] == "🙂" else "I am the "
     if stream:
@@ -188,8 +190,6 @@ def test_parts_and_messages_sent_back_as_received_are_taken(sdk: openai.OpenAI) 
 
 
 def test_the_same_seed_goes_to_the_engine_and_choices_differ(text_codec: TextCodec) -> None:
-    from service.api.chat.requests import CreateChatCompletion
-
     request = CreateChatCompletion.model_validate(
         {"model": BASE, "messages": ASK, "seed": -3, "n": 3, "top_p": 0, "temperature": 0}
     )
@@ -200,9 +200,10 @@ def test_the_same_seed_goes_to_the_engine_and_choices_differ(text_codec: TextCod
     assert all(s.top_p > 0 for s in samplings)
 
 
+@pytest.mark.usefixtures("base_says")
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_engine_that_dies_before_the_first_token_is_a_503(
-    sdk: openai.OpenAI, engine: FakeEngine, base_says: None, *, stream: bool
+def test_a_stream_that_fails_before_its_first_token_has_a_proper_status(
+    sdk: openai.OpenAI, engine: FakeEngine, *, stream: bool
 ) -> None:
     engine.failures[BASE] = AdapterCorrupt("Stored bytes do not match their digest.")
 
@@ -213,9 +214,8 @@ def test_an_engine_that_dies_before_the_first_token_is_a_503(
     assert caught.value.request_id is not None
 
 
-def test_a_full_waiting_line_is_a_429(
-    sdk: openai.OpenAI, engine: FakeEngine, base_says: None
-) -> None:
+@pytest.mark.usefixtures("base_says")
+def test_a_full_waiting_line_is_a_429(sdk: openai.OpenAI, engine: FakeEngine) -> None:
     engine.failures[BASE] = EngineOverloaded("the waiting line is full")
 
     with pytest.raises(openai.RateLimitError) as caught:
@@ -224,13 +224,15 @@ def test_a_full_waiting_line_is_a_429(
     assert caught.value.code == "engine_overloaded"
 
 
-def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, engine: FakeEngine) -> None:
+@pytest.mark.usefixtures("base_says")
+def test_an_unknown_model_is_not_found(sdk: openai.OpenAI) -> None:
     for model in ("gpt-9", "org/model", f"ft:{BASE}:org::12345678"):
         with pytest.raises(openai.NotFoundError) as caught:
             sdk.chat.completions.create(model=model, messages=ASK)  # type: ignore[arg-type]
         assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
+@pytest.mark.usefixtures("base_says")
 @pytest.mark.parametrize(
     ("changes", "code", "param"),
     [
@@ -271,7 +273,6 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, engine: FakeEngine) -
 )
 def test_what_cannot_be_done_is_refused_by_its_name(
     sdk: openai.OpenAI,
-    base_says: None,
     changes: dict[str, object],
     code: str,
     param: str,
