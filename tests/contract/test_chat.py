@@ -29,8 +29,8 @@ def base_says(engine: FakeEngine, text_codec: TextCodec) -> Iterator[None]:
     engine.failures.clear()
 
 
-def add_tuned_model(api: RunningApi, tenant: Tenant, name: str, digest: str) -> None:
-    """As a worker publishes it, with a checkpoint at step 3."""
+def add_tuned_model(api: RunningApi, tenant: Tenant, name: str, digest: str) -> str:
+    """As a worker publishes it, with a checkpoint at step 3; returns the job's id."""
     scope = tenant.principal.scope
     delta = Delta(f"p/{scope.project_id}/{digest}", digest)
     with api.database.transaction() as connection:
@@ -41,6 +41,7 @@ def add_tuned_model(api: RunningApi, tenant: Tenant, name: str, digest: str) -> 
         ModelRepository(connection, scope).add(
             name, base=BASE, base_digest=FAKE_BASE.digest, job_id=job.id, delta=delta
         )
+    return job.id
 
 
 def collect(chunks: Sequence[ChatCompletionChunk], index: int = 0) -> tuple[str, str | None]:
