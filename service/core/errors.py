@@ -4,7 +4,7 @@ ServiceError
 ├── InvalidRequest (400)
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · UnknownFile
-│   ├── InvalidTrainingFile · InvalidHyperparameter · FileInUse
+│   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
@@ -12,7 +12,8 @@ ServiceError
 ├── Conflict (409): SequenceGap · StaleEpoch
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded
-├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory
+├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
+│   InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
@@ -89,6 +90,12 @@ class InvalidTrainingFile(InvalidRequest):
     """The data set cannot be trained on; the message names the line and the mend."""
 
     code = "invalid_training_file"
+
+
+class InvalidValidationFile(InvalidTrainingFile):
+    """The same for the validation file."""
+
+    code = "invalid_validation_file"
 
 
 class InvalidHyperparameter(InvalidRequest):
@@ -237,6 +244,12 @@ class OutOfMemory(TrainingFailed):
     """A micro-batch did not fit the device."""
 
     code = "out_of_memory"
+
+
+class InfrastructureFailed(TrainingFailed):
+    """Attempt after attempt was lost to the machinery, never to the job itself."""
+
+    code = "infrastructure_failed"
 
 
 class Unavailable(ServiceError):

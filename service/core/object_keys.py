@@ -19,6 +19,11 @@ def step_name(step: int) -> str:
     return f"step-{step:06d}"
 
 
+def step_of(name: str) -> int:
+    """The step of a `step_name`."""
+    return int(name.removeprefix("step-"))
+
+
 def adapter_prefix(project_id: str, job_id: str, epoch: int, step: int) -> str:
     """Folder of a published adapter, with its manifest."""
     return f"{attempt_prefix(project_id, job_id, epoch)}{step_name(step)}/adapter"

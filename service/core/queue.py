@@ -16,6 +16,7 @@ from rq.worker_registration import get_keys
 
 from service.core.database import Database
 from service.core.domain.work import WorkItem, WorkKind
+from service.core.errors import DatabaseUnavailable
 from service.core.repositories.work import WorkRepository
 from service.core.settings import Settings
 
@@ -69,14 +70,15 @@ class Doorbell:
             return 0
         self._ring(due)
         with self._database.transaction() as connection:
-            WorkRepository(connection).mark_rung([item.id for item in due])
+            WorkRepository(connection).mark_rung(due)
         return len(due)
 
     def try_ring_due(self) -> int:
-        """Like `ring_due`, but Redis being away is no error: the next round rings."""
+        """Like `ring_due`, but Redis or the database being away is no error: the reconciler rings
+        later."""
         try:
             return self.ring_due()
-        except RedisError:
+        except (RedisError, DatabaseUnavailable):
             return 0
 
     def _ring(self, items: Iterable[WorkItem]) -> None:
@@ -84,16 +86,26 @@ class Doorbell:
             queue = Queue(
                 queue_name(item.kind, item.pool), connection=self._redis, serializer=JSONSerializer
             )
-            try:
-                queue.enqueue(
-                    TASKS[item.kind],
-                    item.subject_id,
-                    job_id=f"{item.subject_id}-a{item.attempt}",
-                    job_timeout=_UNBOUNDED_SECONDS,
-                    ttl=_RING_SECONDS,
-                    result_ttl=0,
-                    failure_ttl=0,
-                    unique=True,
-                )
-            except DuplicateJobError:
-                continue  # rung before and not yet answered
+            ring_id = f"{item.subject_id}-a{item.attempt}"
+            if not _enqueue(queue, item, ring_id) and queue.get_job_position(ring_id) is None:
+                # Redis knows the ring, but it no longer waits: the worker that took it died, or
+                # works on something else that stood higher.
+                _enqueue(queue, item, f"{ring_id}-again")
+
+
+def _enqueue(queue: Queue, item: WorkItem, ring_id: str) -> bool:
+    """Whether the ring is new; one that Redis still knows is not repeated."""
+    try:
+        queue.enqueue(
+            TASKS[item.kind],
+            item.subject_id,
+            job_id=ring_id,
+            job_timeout=_UNBOUNDED_SECONDS,
+            ttl=_RING_SECONDS,
+            result_ttl=0,
+            failure_ttl=0,
+            unique=True,
+        )
+    except DuplicateJobError:
+        return False
+    return True
