@@ -7,6 +7,7 @@ from redis import Redis
 
 from service.api.chat.codecs import CodecCache
 from service.api.health.readiness import Readiness
+from service.api.ringer import Ringer
 from service.core.database import Database
 from service.core.engine_client import GenerationClient
 from service.core.queue import Doorbell, connect_redis
@@ -22,7 +23,7 @@ class Resources:
     database: Database
     store: ObjectStore
     redis: Redis
-    doorbell: Doorbell
+    ringer: Ringer
     generation: GenerationClient
     codecs: CodecCache
     readiness: Readiness
@@ -31,12 +32,13 @@ class Resources:
     def open(cls, settings: Settings) -> "Resources":
         database, redis = Database(settings.database_url), connect_redis(settings)
         store = ObjectStore.from_settings(settings)
+        doorbell = Doorbell(database, redis, ring_again_seconds=settings.lease_seconds)
         return cls(
             settings=settings,
             database=database,
             store=store,
             redis=redis,
-            doorbell=Doorbell(database, redis, ring_again_seconds=settings.lease_seconds),
+            ringer=Ringer(doorbell),
             generation=GenerationClient(internal_token=settings.internal_token.get_secret_value()),
             codecs=CodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),

@@ -33,7 +33,7 @@ _UPLOAD_FORM = {
 router = APIRouter(tags=["files"])
 
 
-def _service(resources: ResourcesDep) -> FileService:
+async def _service(resources: ResourcesDep) -> FileService:
     return FileService(
         resources.database, resources.store, max_file_bytes=resources.settings.max_file_bytes
     )

@@ -116,7 +116,7 @@ def test_random_histories_move_along_the_table(api: RunningApi, engine: FakeEngi
     run_state_machine_as_test(
         lambda: JobHistories(api),
         settings=settings(
-            max_examples=25,
+            max_examples=10,
             stateful_step_count=15,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
