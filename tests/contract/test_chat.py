@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import openai
 import pytest
-from openai.types.chat import ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from service.api.chat.requests import CreateChatCompletion
 from service.core.domain.models import Delta
@@ -18,7 +19,7 @@ from tests.running_api import RunningApi, Tenant
 from tests.service.core.builders import add_job
 
 BASE = FAKE_BASE.name
-ASK = [{"role": "user", "content": "Who are you?"}]
+ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def collect(chunks: Sequence[ChatCompletionChunk], index: int = 0) -> tuple[str,
 
 @pytest.mark.usefixtures("base_says")
 def test_a_base_answers(sdk: openai.OpenAI, text_codec: TextCodec) -> None:
-    answer = sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
+    answer = sdk.chat.completions.create(model=BASE, messages=ASK)
 
     assert (answer.object, answer.model) == ("chat.completion", BASE)
     assert answer.id.startswith("chatcmpl-")
@@ -72,9 +73,7 @@ def test_a_base_answers(sdk: openai.OpenAI, text_codec: TextCodec) -> None:
 
 @pytest.mark.usefixtures("base_says")
 def test_a_stream_adds_up_to_the_whole_answer(sdk: openai.OpenAI) -> None:
-    chunks = list(
-        sdk.chat.completions.create(model=BASE, messages=ASK, stream=True)  # type: ignore[call-overload]
-    )
+    chunks = list(sdk.chat.completions.create(model=BASE, messages=ASK, stream=True))
 
     assert collect(chunks) == ("I am the base, naïve 🙂.", "stop")
     assert chunks[0].choices[0].delta.role == "assistant"
@@ -90,12 +89,12 @@ def test_usage_comes_in_a_last_chunk_of_its_own(sdk: openai.OpenAI) -> None:
     chunks = list(
         sdk.chat.completions.create(
             model=BASE,
-            messages=ASK,  # type: ignore[arg-type]
+            messages=ASK,
             stream=True,
             stream_options={"include_usage": True},
         )
     )
-    whole = sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
+    whole = sdk.chat.completions.create(model=BASE, messages=ASK)
 
     assert chunks[-1].choices == []
     assert chunks[-1].usage == whole.usage
@@ -113,14 +112,14 @@ def test_the_answer_ends_before_a_stop_string(
         chunks = list(
             sdk.chat.completions.create(
                 model=BASE,
-                messages=ASK,  # type: ignore[call-overload]
+                messages=ASK,
                 stop=stop,
                 stream=True,
             )
         )
         text, reason = collect(chunks)
     else:
-        answer = sdk.chat.completions.create(model=BASE, messages=ASK, stop=stop)  # type: ignore[arg-type]
+        answer = sdk.chat.completions.create(model=BASE, messages=ASK, stop=stop)
         text, reason = answer.choices[0].message.content or "", answer.choices[0].finish_reason
 
     assert (text, reason) == (expected, "stop")
@@ -128,20 +127,20 @@ def test_the_answer_ends_before_a_stop_string(
 
 @pytest.mark.usefixtures("base_says")
 def test_the_answer_ends_at_its_limit(sdk: openai.OpenAI) -> None:
-    for limit in ("max_tokens", "max_completion_tokens"):
-        answer = sdk.chat.completions.create(model=BASE, messages=ASK, **{limit: 4})  # type: ignore[call-overload]
-
+    for answer in (
+        sdk.chat.completions.create(model=BASE, messages=ASK, max_tokens=4),
+        sdk.chat.completions.create(model=BASE, messages=ASK, max_completion_tokens=4),
+    ):
         assert answer.choices[0].message.content == "I am"
         assert answer.choices[0].finish_reason == "length"
+        assert answer.usage is not None
         assert answer.usage.completion_tokens == 4
 
 
 @pytest.mark.usefixtures("base_says")
 def test_several_choices_come_under_their_index(sdk: openai.OpenAI) -> None:
-    answer = sdk.chat.completions.create(model=BASE, messages=ASK, n=3)  # type: ignore[arg-type]
-    chunks = list(
-        sdk.chat.completions.create(model=BASE, messages=ASK, n=3, stream=True)  # type: ignore[call-overload]
-    )
+    answer = sdk.chat.completions.create(model=BASE, messages=ASK, n=3)
+    chunks = list(sdk.chat.completions.create(model=BASE, messages=ASK, n=3, stream=True))
 
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
     assert {choice.message.content for choice in answer.choices} == {"I am the base, naïve 🙂."}
@@ -157,7 +156,7 @@ def test_a_tuned_model_and_its_checkpoint_answer_by_their_names(
     engine.answers["d" * 64] = text_codec.encode("I am tuned.")
 
     for model in (name, f"{name}:ckpt-step-3"):
-        answer = sdk.chat.completions.create(model=model, messages=ASK)  # type: ignore[arg-type]
+        answer = sdk.chat.completions.create(model=model, messages=ASK)
 
         assert answer.choices[0].message.content == "I am tuned."
         assert answer.model == model
@@ -166,8 +165,8 @@ def test_a_tuned_model_and_its_checkpoint_answer_by_their_names(
 
 @pytest.mark.usefixtures("base_says")
 def test_parts_and_messages_sent_back_as_received_are_taken(sdk: openai.OpenAI) -> None:
-    answer = sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
-    history = [
+    answer = sdk.chat.completions.create(model=BASE, messages=ASK)
+    history: list[Any] = [
         {
             "role": "system",
             "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}],
@@ -179,7 +178,7 @@ def test_parts_and_messages_sent_back_as_received_are_taken(sdk: openai.OpenAI) 
 
     again = sdk.chat.completions.create(
         model=BASE,
-        messages=history,  # type: ignore[arg-type]
+        messages=history,
         tools=[],
         presence_penalty=0,
         response_format={"type": "text"},
@@ -209,7 +208,7 @@ def test_a_stream_that_fails_before_its_first_token_has_a_proper_status(
     engine.failures[BASE] = AdapterCorrupt("Stored bytes do not match their digest.")
 
     with pytest.raises(openai.InternalServerError) as caught:
-        sdk.chat.completions.create(model=BASE, messages=ASK, stream=stream)  # type: ignore[call-overload]
+        sdk.chat.completions.create(model=BASE, messages=ASK, stream=stream)
 
     assert (caught.value.status_code, caught.value.code) == (503, "adapter_corrupt")
     assert caught.value.request_id is not None
@@ -220,7 +219,7 @@ def test_a_full_waiting_line_is_a_429(sdk: openai.OpenAI, engine: FakeEngine) ->
     engine.failures[BASE] = EngineOverloaded("the waiting line is full")
 
     with pytest.raises(openai.RateLimitError) as caught:
-        sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
+        sdk.chat.completions.create(model=BASE, messages=ASK)
 
     assert caught.value.code == "engine_overloaded"
 
@@ -229,7 +228,7 @@ def test_a_full_waiting_line_is_a_429(sdk: openai.OpenAI, engine: FakeEngine) ->
 def test_an_unknown_model_is_not_found(sdk: openai.OpenAI) -> None:
     for model in ("gpt-9", "org/model", f"ft:{BASE}:org::12345678"):
         with pytest.raises(openai.NotFoundError) as caught:
-            sdk.chat.completions.create(model=model, messages=ASK)  # type: ignore[arg-type]
+            sdk.chat.completions.create(model=model, messages=ASK)
         assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
@@ -279,7 +278,7 @@ def test_what_cannot_be_done_is_refused_by_its_name(
     param: str,
 ) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        sdk.chat.completions.create(model=BASE, messages=ASK, extra_body=changes)  # type: ignore[arg-type]
+        sdk.chat.completions.create(model=BASE, messages=ASK, extra_body=changes)
 
     assert (caught.value.code, caught.value.param) == (code, param)
 
@@ -289,7 +288,7 @@ def test_the_async_client_streams_many_answers_at_once(api: RunningApi, tenant: 
     async def answer(client: openai.AsyncOpenAI) -> str:
         stream = await client.chat.completions.create(
             model=BASE,
-            messages=ASK,  # type: ignore[call-overload]
+            messages=ASK,
             stream=True,
         )
         return collect([chunk async for chunk in stream])[0]

@@ -31,7 +31,7 @@ from service.core.storage import ObjectStore, StoredObject
 logger = logging.getLogger(__name__)
 
 _UPLOADS_AT_ONCE = 8
-"""Further uploads wait: each holds a thread and some 80 MB of parts on their way."""
+"""Further uploads wait: each holds a thread and some 16 MB of parts on their way."""
 _FORM_OVERHEAD_BYTES = 64 * 1024
 
 _upload_slots = CapacityLimiter(_UPLOADS_AT_ONCE)

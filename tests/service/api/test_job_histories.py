@@ -114,7 +114,7 @@ class JobHistories(RuleBasedStateMachine):
 def test_random_histories_move_along_the_table(api: RunningApi, engine: FakeEngine) -> None:
     assert engine.bases[0].name == FAKE_BASE.name
     run_state_machine_as_test(
-        lambda: JobHistories(api),
+        lambda: JobHistories(api),  # type: ignore[arg-type]
         settings=settings(
             max_examples=10,
             stateful_step_count=15,
