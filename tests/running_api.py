@@ -15,14 +15,18 @@ from service.api.app import create_app
 from service.api.main import api_uvicorn_config, prepare
 from service.core.database import Database, upgrade
 from service.core.domain.access import Principal
+from service.core.domain.models import Delta
 from service.core.repositories.access import AccessRepository
+from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.models import ModelRepository
 from service.core.security import hash_api_key, new_api_key
 from service.core.settings import Settings
-from tests.fakes.engine import FakeEngine
+from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.fakes.serving import INTERNAL_TOKEN
 from tests.polling import poll_until
 from tests.servers.ports import free_port
 from tests.servers.seaweedfs import S3Credentials
+from tests.service.core.builders import add_job
 
 _organizations = count(1)
 
@@ -58,6 +62,24 @@ class RunningApi:
             principal = access.find_principal(hashed)
         assert principal is not None
         return Tenant(principal, key)
+
+    def publish_model(self, tenant: Tenant, name: str, digest: str) -> str:
+        """As a worker does it, with a checkpoint at step 3; returns the job's id."""
+        scope = tenant.principal.scope
+        delta = Delta(f"p/{scope.project_id}/{digest}", digest)
+        with self.database.transaction() as connection:
+            job = add_job(connection, scope, base=FAKE_BASE.name)
+            CheckpointRepository(connection, scope).add(
+                job.id, tuned_model=name, step=3, metrics={}, delta=delta
+            )
+            ModelRepository(connection, scope).add(
+                name,
+                base=FAKE_BASE.name,
+                base_digest=FAKE_BASE.digest,
+                job_id=job.id,
+                delta=delta,
+            )
+        return job.id
 
     def client(self, tenant: Tenant) -> httpx2.Client:
         """Plain HTTP, for what the SDK would not send."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from anyio import CapacityLimiter
 from redis import Redis
 
 from service.api.chat.codecs import CodecCache
@@ -13,6 +14,9 @@ from service.core.engine_client import GenerationClient
 from service.core.queue import Doorbell, connect_redis
 from service.core.settings import Settings
 from service.core.storage import ObjectStore
+
+_UPLOADS_AT_ONCE = 8
+"""Further uploads wait: each holds a thread and some 16 MB of parts on their way."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,11 @@ class Resources:
     generation: GenerationClient
     codecs: CodecCache
     readiness: Readiness
+    upload_slots: CapacityLimiter
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
+        """Call it in the event loop that will serve."""
         database, redis = Database(settings.database_url), connect_redis(settings)
         store = ObjectStore.from_settings(settings)
         doorbell = Doorbell(database, redis, ring_again_seconds=settings.lease_seconds)
@@ -42,6 +48,7 @@ class Resources:
             generation=GenerationClient(internal_token=settings.internal_token.get_secret_value()),
             codecs=CodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),
+            upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
         )
 
     async def aclose(self) -> None:

@@ -9,14 +9,10 @@ import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from service.api.chat.requests import CreateChatCompletion
-from service.core.domain.models import Delta
 from service.core.errors import AdapterCorrupt, EngineOverloaded
-from service.core.repositories.checkpoints import CheckpointRepository
-from service.core.repositories.models import ModelRepository
 from service.core.text import TextCodec
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.running_api import RunningApi, Tenant
-from tests.service.core.builders import add_job
 
 BASE = FAKE_BASE.name
 ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
@@ -28,21 +24,6 @@ def base_says(engine: FakeEngine, text_codec: TextCodec) -> Iterator[None]:
     yield
     engine.answers.clear()
     engine.failures.clear()
-
-
-def add_tuned_model(api: RunningApi, tenant: Tenant, name: str, digest: str) -> str:
-    """As a worker publishes it, with a checkpoint at step 3; returns the job's id."""
-    scope = tenant.principal.scope
-    delta = Delta(f"p/{scope.project_id}/{digest}", digest)
-    with api.database.transaction() as connection:
-        job = add_job(connection, scope, base=BASE)
-        CheckpointRepository(connection, scope).add(
-            job.id, tuned_model=name, step=3, metrics={}, delta=delta
-        )
-        ModelRepository(connection, scope).add(
-            name, base=BASE, base_digest=FAKE_BASE.digest, job_id=job.id, delta=delta
-        )
-    return job.id
 
 
 def collect(chunks: Sequence[ChatCompletionChunk], index: int = 0) -> tuple[str, str | None]:
@@ -152,7 +133,7 @@ def test_a_tuned_model_and_its_checkpoint_answer_by_their_names(
     api: RunningApi, tenant: Tenant, sdk: openai.OpenAI, engine: FakeEngine, text_codec: TextCodec
 ) -> None:
     name = f"ft:{BASE}:{tenant.principal.scope.organization}:desk:abcdefgh"
-    add_tuned_model(api, tenant, name, "d" * 64)
+    api.publish_model(tenant, name, "d" * 64)
     engine.answers["d" * 64] = text_codec.encode("I am tuned.")
 
     for model in (name, f"{name}:ckpt-step-3"):

@@ -5,7 +5,6 @@ import pytest
 
 from service.core.object_keys import job_prefix
 from service.core.storage import ObjectStore
-from tests.contract.test_chat import add_tuned_model
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
@@ -22,7 +21,7 @@ def test_the_list_begins_with_the_base_and_goes_on_newest_first(
 ) -> None:
     names = [f"ft:{BASE}:o:{i}:{tenant.principal.key_id}" for i in range(3)]
     for name in names:
-        add_tuned_model(api, tenant, name, "d" * 64)
+        api.publish_model(tenant, name, "d" * 64)
 
     assert [model.id for model in sdk.models.list()] == [BASE, *names[::-1]]
 
@@ -31,7 +30,7 @@ def test_bases_models_and_checkpoints_are_found_by_name(
     sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
 ) -> None:
     name = f"ft:{BASE}:o::{tenant.principal.key_id}"
-    job_id = add_tuned_model(api, tenant, name, "d" * 64)
+    job_id = api.publish_model(tenant, name, "d" * 64)
 
     base, tuned = sdk.models.retrieve(BASE), sdk.models.retrieve(name)
     checkpoint = sdk.models.retrieve(f"{name}:ckpt-step-3")
@@ -49,7 +48,7 @@ def test_a_deleted_model_takes_its_checkpoints_and_objects_along(
     sdk: openai.OpenAI, api: RunningApi, tenant: Tenant, object_store: ObjectStore
 ) -> None:
     name = f"ft:{BASE}:o::{tenant.principal.key_id}"
-    job_id = add_tuned_model(api, tenant, name, "d" * 64)
+    job_id = api.publish_model(tenant, name, "d" * 64)
     prefix = job_prefix(tenant.principal.scope.project_id, job_id)
     object_store.put_bytes(f"{prefix}e1/step-000003/adapter/manifest.json", b"{}")
 
@@ -73,7 +72,7 @@ def test_a_checkpoint_is_not_deleted_alone(
     sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
 ) -> None:
     name = f"ft:{BASE}:o::{tenant.principal.key_id}"
-    add_tuned_model(api, tenant, name, "d" * 64)
+    api.publish_model(tenant, name, "d" * 64)
 
     with pytest.raises(openai.BadRequestError):
         sdk.models.delete(f"{name}:ckpt-step-3")
@@ -83,7 +82,7 @@ def test_training_from_a_tuned_model_is_refused_by_name(
     sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
 ) -> None:
     name = f"ft:{BASE}:o::{tenant.principal.key_id}"
-    add_tuned_model(api, tenant, name, "d" * 64)
+    api.publish_model(tenant, name, "d" * 64)
     file = sdk.files.create(file=("rows.jsonl", b"{}"), purpose="fine-tune")
 
     with pytest.raises(openai.BadRequestError) as caught:

@@ -35,7 +35,10 @@ router = APIRouter(tags=["files"])
 
 async def _service(resources: ResourcesDep) -> FileService:
     return FileService(
-        resources.database, resources.store, max_file_bytes=resources.settings.max_file_bytes
+        resources.database,
+        resources.store,
+        upload_slots=resources.upload_slots,
+        max_file_bytes=resources.settings.max_file_bytes,
     )
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from service.api.app import create_app
 from service.core.settings import Settings
-from tests.contract.test_chat import add_tuned_model
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
@@ -29,7 +28,7 @@ def owned(
         "/v1/fine_tuning/jobs", json={"model": engine.bases[0].name, "training_file": file["id"]}
     ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
-    add_tuned_model(api, tenant, model, job["id"])
+    api.publish_model(tenant, model, job["id"])
     return {"file_id": file["id"], "fine_tuning_job_id": job["id"], "model": model}
 
 
