@@ -2,7 +2,8 @@
 
 ServiceError
 ├── InvalidRequest (400)
-│   ├── UnsupportedParameter · ContextLengthExceeded · JobNotCancellable · InvalidCursor
+│   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
+│   ├── JobNotCancellable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
@@ -47,6 +48,12 @@ class InvalidRequest(ServiceError):
     """The request is wrong and will stay wrong, so clients must not repeat it."""
 
     status, type, code = 400, "invalid_request_error", "invalid_value"
+
+
+class MissingParameter(InvalidRequest):
+    """A required parameter is absent."""
+
+    code = "missing_required_parameter"
 
 
 class UnsupportedParameter(InvalidRequest):
@@ -97,6 +104,13 @@ class InvalidHyperparameter(InvalidRequest):
     code = "invalid_hyperparameter"
 
 
+class UnknownFile(InvalidRequest):
+    """The request refers to a file that the project does not have. 400, as OpenAI answers it: the
+    resource that was asked for is not the file."""
+
+    code = "unknown_file"
+
+
 class FileInUse(InvalidRequest):
     """A file that an unfinished job still reads cannot be deleted."""
 
@@ -119,6 +133,7 @@ class Unauthorized(ServiceError):
     """No key, or one that is unknown, expired or revoked."""
 
     status, type, code = 401, "invalid_request_error", "invalid_api_key"
+    headers: ClassVar[dict[str, str]] = {"www-authenticate": "Bearer"}
 
 
 class Forbidden(ServiceError):

@@ -12,6 +12,7 @@ from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
+from rq.worker_registration import get_keys
 
 from service.core.database import Database
 from service.core.domain.work import WorkItem, WorkKind
@@ -44,6 +45,13 @@ def connect_redis(settings: Settings) -> Redis:
         socket_connect_timeout=2,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 2),
     )
+
+
+def has_worker(redis: Redis, queue: str) -> bool:
+    """Whether a worker listens to this queue. A killed worker's name stays in the queue's set, but
+    its own key expires with its heartbeat. Raises RedisError."""
+    names = get_keys(Queue(queue, connection=redis, serializer=JSONSerializer))
+    return bool(names) and bool(redis.exists(*names))
 
 
 class Doorbell:
