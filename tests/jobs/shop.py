@@ -115,7 +115,10 @@ class Shop:
                 metadata=None,
             )
             WorkRepository(connection).add(
-                self.scope.project_id, WorkKind.VALIDATION, job_id, pool="default"
+                self.scope.project_id,
+                WorkKind.VALIDATION,
+                job_id,
+                pool=self.resources.settings.pool,
             )
         return job_id
 

@@ -45,8 +45,10 @@ from tests.jobs.shop import Shop
 pytestmark = pytest.mark.usefixtures("engine")
 
 _numbers = count()
-_ATTEMPTS = st.integers(0, 7)
-"""Which of the attempts begun so far acts; stale ones act as often as the current ones."""
+_ATTEMPTS = st.integers(0, 3)
+"""Which of the attempts begun so far acts, counted from the newest; most of the others are
+stale."""
+_JOBS = st.integers(0, 2)
 
 
 class Histories(RuleBasedStateMachine):
@@ -82,9 +84,9 @@ class Histories(RuleBasedStateMachine):
     def create(self) -> None:
         self.jobs.append(self.shop.create_job())
 
-    @rule(which=st.integers(0, 2))
-    def cancel(self, which: int) -> None:
-        if which < len(self.jobs):
+    @rule(which=_JOBS, really=st.booleans())
+    def cancel(self, which: int, really: bool) -> None:
+        if really and which < len(self.jobs):
             try:
                 self.shop.cancel(self.jobs[which])
             except InvalidTransition:
@@ -92,7 +94,7 @@ class Histories(RuleBasedStateMachine):
 
     # What workers do
 
-    @rule(which=st.integers(0, 2))
+    @rule(which=_JOBS)
     def validate(self, which: int) -> None:
         if which < len(self.jobs):
             claim = claim_subject(self.resources, WorkKind.VALIDATION, self.jobs[which])
@@ -101,6 +103,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def start_an_attempt(self) -> None:
+        self.shop.end_pauses()
         claim = claim_best(self.resources, WorkKind.TRAINING)
         if claim is None:
             return
@@ -113,9 +116,11 @@ class Histories(RuleBasedStateMachine):
 
     def act(self, which: int, action: Callable[[Attempt], None]) -> None:
         """Succeeds for the current attempt of a job, and is refused to every other."""
+        if not any(map(self.is_current, self.attempts)):
+            self.start_an_attempt()
         if not self.attempts:
             return
-        attempt = self.attempts[which % len(self.attempts)]
+        attempt = self.attempts[-1 - which % len(self.attempts)]
         current = self.is_current(attempt)
         before = self.shop.events(attempt.claim.subject_id)
         try:
@@ -174,14 +179,10 @@ class Histories(RuleBasedStateMachine):
 
     # What time does
 
-    @rule()
-    def pauses_pass(self) -> None:
-        self.shop.end_pauses()
-
     @rule(which=_ATTEMPTS)
     def a_worker_falls_silent(self, which: int) -> None:
         if self.attempts:
-            attempt = self.attempts[which % len(self.attempts)]
+            attempt = self.attempts[-1 - which % len(self.attempts)]
             with self.shop.database.transaction() as connection:
                 connection.execute(
                     update(work)
@@ -258,7 +259,7 @@ def examine(resources: Resources) -> None:
 
 
 _EXTENT = hypothesis_settings(
-    max_examples=40,
+    max_examples=15,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
