@@ -39,6 +39,16 @@ def prepare_folder(folder: Path) -> None:
 
 
 @contextmanager
+def private_files() -> Iterator[None]:
+    """What this process and its children write meanwhile is their owner's alone."""
+    previous = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(previous)
+
+
+@contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
     """Hold the data directory; the kernel lets go of it when the holder dies, however it dies.
 
