@@ -57,7 +57,7 @@ def exclusive(data_dir: Path) -> Iterator[None]:
     with (data_dir / "up.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ConfigurationError(
                 f"Another `tunery-server up` ({_holder(lock.fileno())}) runs on {data_dir}: "
                 "stop it, or choose another directory with --data-dir."
@@ -78,8 +78,8 @@ def is_held(data_dir: Path) -> bool:
     try:
         with (data_dir / "up.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
     return False
