@@ -1,6 +1,7 @@
 """All settings of all processes, read from `TUNERY_*` once at start; nothing else reads them."""
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -98,6 +99,8 @@ class Settings(BaseSettings):
     """A claimed piece of work whose owner is silent for this long is given to another."""
     reconcile_seconds: float = Field(2, gt=0)
     """Pause between two rounds of the reconciler."""
+    ring_again_seconds: float = Field(30, gt=0)
+    """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)
     """Time a process gets between SIGTERM and SIGKILL."""
 
@@ -130,14 +133,18 @@ class Settings(BaseSettings):
         """Six beats fit one lease, so five may be lost."""
         return self.lease_seconds / 6
 
+    def is_given(self, prefix: str) -> bool:
+        """Whether the operator set a field that starts with this, or left the defaults."""
+        return any(name.startswith(prefix) for name in self.model_fields_set)
+
     @classmethod
-    def from_environment(cls) -> "Settings":
-        """Read and check the environment.
+    def from_environment(cls, overrides: Mapping[str, object] | None = None) -> "Settings":
+        """Read and check the environment; `overrides` (a command's options) come first.
 
         Raises ConfigurationError naming each variable that is wrong.
         """
         try:
-            return cls()
+            return cls.model_validate(dict(overrides or {}))
         except ValidationError as error:
             lines = [
                 f"TUNERY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
