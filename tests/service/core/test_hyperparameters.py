@@ -6,17 +6,17 @@ from hypothesis import strategies as st
 
 from service.core.errors import InvalidHyperparameter
 from service.core.hyperparameters import (
-    BASE_LEARNING_RATE,
     ResolvedHyperparameters,
     SchedulerType,
     SupervisedHyperparameters,
+    base_learning_rate,
     resolve,
 )
 
 
-@given(rows=st.integers(1, 200_000))
-def test_auto_stays_within_the_published_bounds(rows: int) -> None:
-    numbers = resolve(SupervisedHyperparameters(), rows=rows)
+@given(rows=st.integers(1, 200_000), parameters=st.integers(1, 10**13))
+def test_auto_stays_within_the_published_bounds(rows: int, parameters: int) -> None:
+    numbers = resolve(SupervisedHyperparameters(), rows=rows, parameters=parameters)
 
     assert 1 <= numbers.batch_size <= 256
     assert 1 <= numbers.n_epochs <= 50
@@ -26,15 +26,23 @@ def test_auto_stays_within_the_published_bounds(rows: int) -> None:
 def test_what_is_asked_for_is_kept() -> None:
     asked = SupervisedHyperparameters(batch_size=3, n_epochs=7, learning_rate_multiplier=2.0)
 
-    numbers = resolve(asked, rows=10)
+    numbers = resolve(asked, rows=10, parameters=135_000_000)
 
     assert (numbers.batch_size, numbers.n_epochs) == (3, 7)
-    assert numbers.learning_rate == 2 * BASE_LEARNING_RATE
+    assert numbers.learning_rate == 2 * base_learning_rate(135_000_000)
     assert numbers.total_steps(10) == 28
 
 
+def test_a_larger_base_model_learns_in_smaller_steps() -> None:
+    small, large = base_learning_rate(135_000_000), base_learning_rate(8_000_000_000)
+
+    assert large < small == 1e-3
+
+
 def test_an_absolute_learning_rate_excludes_the_multiplier() -> None:
-    assert resolve(SupervisedHyperparameters(learning_rate=1e-3), rows=10).learning_rate == 1e-3
+    asked = SupervisedHyperparameters(learning_rate=1e-3)
+
+    assert resolve(asked, rows=10, parameters=135_000_000).learning_rate == 1e-3
     with pytest.raises(InvalidHyperparameter):
         SupervisedHyperparameters(learning_rate=1e-3, learning_rate_multiplier=2.0)
 
