@@ -1,4 +1,4 @@
-"""What may end an attempt from outside: a lost claim, or a drain."""
+"""What may end an attempt from outside or before its time."""
 
 import threading
 
@@ -9,6 +9,12 @@ class Drained(ServiceError):
     """The worker shuts down; the work goes back to the queue and nobody is to blame."""
 
     code = "drained"
+
+
+class NotYet(ServiceError):
+    """Something that the work needs is not there yet; it waits and nobody is to blame."""
+
+    code = "not_yet"
 
 
 class AttemptControl:
@@ -26,7 +32,15 @@ class AttemptControl:
 
     def check(self) -> None:
         """Raises StaleEpoch or Drained when the attempt must end."""
-        if self._fenced.is_set():
-            raise StaleEpoch("another attempt has taken over, or the job was cancelled")
+        self.check_fence()
         if self._drain.is_set():
             raise Drained("the worker is shutting down")
+
+    def check_fence(self) -> None:
+        """Raises StaleEpoch when the claim is lost; a drain may still put things in order."""
+        if self._fenced.is_set():
+            raise StaleEpoch("another attempt has taken over, or the job was cancelled")
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, but not past the loss of the claim."""
+        self._fenced.wait(seconds)

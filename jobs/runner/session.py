@@ -1,5 +1,6 @@
 """A training session as the loops use it: submit commands, ask for their results."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,9 +19,12 @@ from service.core.engine_protocol import (
     StoredFile,
     to_error,
 )
+from service.core.errors import Conflict
 
 _POLL_SECONDS = 1.0
 """Longest deafness to a cancel or drain while waiting for the engine."""
+_BEAT_SECONDS = 5.0
+"""The engine closes a session that it has not heard of for a minute."""
 
 R = TypeVar("R", ForwardDone, OptimStepDone)
 
@@ -48,6 +52,12 @@ class EngineSession:
         self._computed: dict[int, ForwardDone | OptimStepDone] = {}
         self._saving: dict[int, str] = {}
         self._stored: list[StoredSave] = []
+        self._heard = time.monotonic()
+
+    def beat(self) -> None:
+        """Keep the session open while its owner is busy with something else; cheap to call."""
+        if time.monotonic() - self._heard > _BEAT_SECONDS:
+            self._take_in(wait_seconds=0)
 
     def submit(self, build: Callable[[int], Command]) -> int:
         """Give the next number to a command; it leaves with the next `flush`."""
@@ -61,9 +71,15 @@ class EngineSession:
 
     def flush(self) -> None:
         """Send what was submitted, in one request."""
-        if self._unsent:
+        if not self._unsent:
+            return
+        try:
             self._client.append(self._id, self._unsent)
-            self._unsent = []
+        except Conflict:
+            # A failed session refuses commands; the result of the one that failed says why.
+            self._take_in(wait_seconds=0)
+            raise
+        self._unsent = []
 
     def forward_result(self, seq: int) -> ForwardDone:
         return self._result(seq, ForwardDone)
@@ -95,11 +111,15 @@ class EngineSession:
         return result
 
     def _pump(self) -> None:
-        """Take in what the engine has answered; raises what a failed command raised."""
+        """Wait for the engine's next answers; raises what a failed command raised."""
         self._control.check()
+        self._take_in(wait_seconds=_POLL_SECONDS)
+
+    def _take_in(self, *, wait_seconds: float) -> None:
         answered = self._client.wait_results(
-            self._id, after=self._cursor, wait_seconds=_POLL_SECONDS
+            self._id, after=self._cursor, wait_seconds=wait_seconds
         )
+        self._heard = time.monotonic()
         self._cursor = answered.cursor
         for result in answered.results:
             self._sort(result)

@@ -11,12 +11,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
 
-from service.core.errors import ConfigurationError, DatabaseUnavailable
+from service.core.errors import ConfigurationError, DatabaseUnavailable, InvalidRequest
 
 _BUSY_SECONDS = 15
 _MIGRATION_LOCK = 7_235_110
@@ -77,6 +77,10 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         raise DatabaseUnavailable("The database does not answer; try again shortly.") from error
+    except DataError as error:  # Postgres stores no NUL; SQLite stores anything
+        raise InvalidRequest(
+            "A value cannot be stored: it holds a NUL character or is out of range."
+        ) from error
 
 
 def _create_engine(url: str) -> Engine:

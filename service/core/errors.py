@@ -2,8 +2,9 @@
 
 ServiceError
 ├── InvalidRequest (400)
-│   ├── UnsupportedParameter · ContextLengthExceeded · JobNotCancellable · InvalidCursor
-│   ├── InvalidTrainingFile · InvalidHyperparameter · FileInUse
+│   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
+│   ├── JobNotCancellable · UnknownFile
+│   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
@@ -11,7 +12,8 @@ ServiceError
 ├── Conflict (409): SequenceGap · StaleEpoch
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded
-├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory
+├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
+│   InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
@@ -46,6 +48,12 @@ class InvalidRequest(ServiceError):
     """The request is wrong and will stay wrong, so clients must not repeat it."""
 
     status, type, code = 400, "invalid_request_error", "invalid_value"
+
+
+class MissingParameter(InvalidRequest):
+    """A required parameter is absent."""
+
+    code = "missing_required_parameter"
 
 
 class UnsupportedParameter(InvalidRequest):
@@ -84,10 +92,23 @@ class InvalidTrainingFile(InvalidRequest):
     code = "invalid_training_file"
 
 
+class InvalidValidationFile(InvalidTrainingFile):
+    """The same for the validation file."""
+
+    code = "invalid_validation_file"
+
+
 class InvalidHyperparameter(InvalidRequest):
     """A hyperparameter outside its bounds or in conflict with another."""
 
     code = "invalid_hyperparameter"
+
+
+class UnknownFile(InvalidRequest):
+    """The request refers to a file that the project does not have. 400, as OpenAI answers it: the
+    resource that was asked for is not the file."""
+
+    code = "unknown_file"
 
 
 class FileInUse(InvalidRequest):
@@ -112,6 +133,7 @@ class Unauthorized(ServiceError):
     """No key, or one that is unknown, expired or revoked."""
 
     status, type, code = 401, "invalid_request_error", "invalid_api_key"
+    headers: ClassVar[dict[str, str]] = {"www-authenticate": "Bearer"}
 
 
 class Forbidden(ServiceError):
@@ -222,6 +244,12 @@ class OutOfMemory(TrainingFailed):
     """A micro-batch did not fit the device."""
 
     code = "out_of_memory"
+
+
+class InfrastructureFailed(TrainingFailed):
+    """Attempt after attempt was lost to the machinery, never to the job itself."""
+
+    code = "infrastructure_failed"
 
 
 class Unavailable(ServiceError):

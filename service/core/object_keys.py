@@ -5,13 +5,23 @@ def file_key(project_id: str, file_id: str) -> str:
     return f"p/{project_id}/files/{file_id}"
 
 
+def job_prefix(project_id: str, job_id: str) -> str:
+    """Ends in `/`; everything that any attempt of the job has stored."""
+    return f"p/{project_id}/jobs/{job_id}/"
+
+
 def attempt_prefix(project_id: str, job_id: str, epoch: int) -> str:
     """Ends in `/`; the engine session of this attempt may write below it and nowhere else."""
-    return f"p/{project_id}/jobs/{job_id}/e{epoch}/"
+    return f"{job_prefix(project_id, job_id)}e{epoch}/"
 
 
 def step_name(step: int) -> str:
     return f"step-{step:06d}"
+
+
+def step_of(name: str) -> int:
+    """The step of a `step_name`."""
+    return int(name.removeprefix("step-"))
 
 
 def adapter_prefix(project_id: str, job_id: str, epoch: int, step: int) -> str:

@@ -12,9 +12,11 @@ from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
+from rq.worker_registration import get_keys
 
 from service.core.database import Database
 from service.core.domain.work import WorkItem, WorkKind
+from service.core.errors import DatabaseUnavailable
 from service.core.repositories.work import WorkRepository
 from service.core.settings import Settings
 
@@ -45,6 +47,13 @@ def connect_redis(settings: Settings) -> Redis:
     )
 
 
+def has_worker(redis: Redis, queue: str) -> bool:
+    """Whether a worker listens to this queue. A killed worker's name stays in the queue's set, but
+    its own key expires with its heartbeat. Raises RedisError."""
+    names = get_keys(Queue(queue, connection=redis, serializer=JSONSerializer))
+    return bool(names) and bool(redis.exists(*names))
+
+
 class Doorbell:
     """Rings for due work."""
 
@@ -61,14 +70,15 @@ class Doorbell:
             return 0
         self._ring(due)
         with self._database.transaction() as connection:
-            WorkRepository(connection).mark_rung([item.id for item in due])
+            WorkRepository(connection).mark_rung(due)
         return len(due)
 
     def try_ring_due(self) -> int:
-        """Like `ring_due`, but Redis being away is no error: the next round rings."""
+        """Like `ring_due`, but Redis or the database being away is no error: the reconciler rings
+        later."""
         try:
             return self.ring_due()
-        except RedisError:
+        except (RedisError, DatabaseUnavailable):
             return 0
 
     def _ring(self, items: Iterable[WorkItem]) -> None:
@@ -76,16 +86,26 @@ class Doorbell:
             queue = Queue(
                 queue_name(item.kind, item.pool), connection=self._redis, serializer=JSONSerializer
             )
-            try:
-                queue.enqueue(
-                    TASKS[item.kind],
-                    item.subject_id,
-                    job_id=f"{item.subject_id}-a{item.attempt}",
-                    job_timeout=_UNBOUNDED_SECONDS,
-                    ttl=_RING_SECONDS,
-                    result_ttl=0,
-                    failure_ttl=0,
-                    unique=True,
-                )
-            except DuplicateJobError:
-                continue  # rung before and not yet answered
+            ring_id = f"{item.subject_id}-a{item.attempt}"
+            if not _enqueue(queue, item, ring_id) and queue.get_job_position(ring_id) is None:
+                # Redis knows the ring, but it no longer waits: the worker that took it died, or
+                # works on something else that stood higher.
+                _enqueue(queue, item, f"{ring_id}-again")
+
+
+def _enqueue(queue: Queue, item: WorkItem, ring_id: str) -> bool:
+    """Whether the ring is new; one that Redis still knows is not repeated."""
+    try:
+        queue.enqueue(
+            TASKS[item.kind],
+            item.subject_id,
+            job_id=ring_id,
+            job_timeout=_UNBOUNDED_SECONDS,
+            ttl=_RING_SECONDS,
+            result_ttl=0,
+            failure_ttl=0,
+            unique=True,
+        )
+    except DuplicateJobError:
+        return False
+    return True

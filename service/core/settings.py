@@ -1,6 +1,7 @@
 """All settings of all processes, read from `TUNERY_*` once at start; nothing else reads them."""
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -30,13 +31,17 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///tunery.db"
     """SQLAlchemy URL, `sqlite:///path` or `postgresql+psycopg://…`."""
     redis_url: str = "redis://127.0.0.1:6379/0"
+    """Redis or Valkey; carries the queues' wake-up calls and no truth."""
     s3_endpoint_url: str | None = None
     """None means the provider's own endpoint."""
     s3_region: str = "us-east-1"
+    """Part of every request's signature."""
     s3_bucket: str = "tunery"
+    """Holds files, checkpoints and adapters; created where it is missing."""
     s3_access_key_id: SecretStr | None = None
     """None leaves credentials to the SDK's own chain (instance role and the like)."""
     s3_secret_access_key: SecretStr | None = None
+    """Goes with the access key id."""
 
     api_key: SecretStr | None = None
     """Bootstrap admin key of the default project."""
@@ -48,7 +53,9 @@ class Settings(BaseSettings):
     """Slug of the default organisation, the third part of tuned model names."""
 
     api_host: str = "127.0.0.1"
+    """Where the api listens."""
     api_port: int = Field(8000, ge=0, le=65535)
+    """0 takes any free port."""
     api_url: str = "http://127.0.0.1:8000"
     """Where engines post their state."""
     max_file_bytes: int = Field(512 * 1024**2, ge=1)
@@ -57,10 +64,13 @@ class Settings(BaseSettings):
     """Upper bound of any other request body."""
 
     engine_host: str = "127.0.0.1"
+    """Where the engine listens."""
     engine_port: int = Field(8001, ge=0, le=65535)
+    """0 takes any free port."""
     engine_url: str = "http://127.0.0.1:8001"
     """The address under which api and workers reach this engine; the engine posts it."""
     engine_id: str = "engine-0"
+    """Under which the engine posts its state; another for every engine."""
     engine_dtype: str = Field("auto", pattern="^(auto|bfloat16|float16|float32)$")
     """Number format of the resident base. auto: bfloat16 where the device is fast at it."""
     engine_device: str = "auto"
@@ -89,11 +99,15 @@ class Settings(BaseSettings):
     """A claimed piece of work whose owner is silent for this long is given to another."""
     reconcile_seconds: float = Field(2, gt=0)
     """Pause between two rounds of the reconciler."""
+    ring_again_seconds: float = Field(30, gt=0)
+    """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)
     """Time a process gets between SIGTERM and SIGKILL."""
 
     log_format: str = Field("text", pattern="^(text|json)$")
+    """text for people, json for collectors."""
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    """The least grave that is written."""
 
     @field_validator("base_models")
     @classmethod
@@ -119,14 +133,18 @@ class Settings(BaseSettings):
         """Six beats fit one lease, so five may be lost."""
         return self.lease_seconds / 6
 
+    def is_given(self, prefix: str) -> bool:
+        """Whether the operator set a field that starts with this, or left the defaults."""
+        return any(name.startswith(prefix) for name in self.model_fields_set)
+
     @classmethod
-    def from_environment(cls) -> "Settings":
-        """Read and check the environment.
+    def from_environment(cls, overrides: Mapping[str, object] | None = None) -> "Settings":
+        """Read and check the environment; `overrides` (a command's options) come first.
 
         Raises ConfigurationError naming each variable that is wrong.
         """
         try:
-            return cls()
+            return cls.model_validate(dict(overrides or {}))
         except ValidationError as error:
             lines = [
                 f"TUNERY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from service.supervisor.component import Component
 from tests.servers.child import running_child
 from tests.servers.ports import free_port
 
@@ -57,8 +58,10 @@ def running_postgres() -> Iterator[PostgresServer]:
         command: list[str | Path] = [programs / "postgres", "-D", folder / "cluster"]
         command += ["-h", "127.0.0.1", "-p", str(server.port), "-k", ""]
         command += [part for setting in _WITHOUT_DURABILITY for part in ("-c", setting)]
-        log = folder / "postgres.log"
-        with running_child(command, log=log, is_ready=server.answers, user=user):
+        component = Component(
+            "postgres", command, lambda _: server.answers(), environment=os.environ
+        )
+        with running_child(component, log=folder / "postgres.log", user=user):
             yield server
     finally:
         shutil.rmtree(folder)

@@ -8,6 +8,7 @@ import redis
 
 from service.core.errors import StorageUnavailable
 from service.core.storage import ObjectStore
+from service.supervisor.component import Component
 from tests.servers.child import running_child
 from tests.servers.seaweedfs import S3Credentials
 from tests.servers.valkey import running_valkey
@@ -40,10 +41,10 @@ def test_valkey_keeps_its_data_over_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_start_shows_its_log(tmp_path: Path) -> None:
-    command = ["sh", "-c", "echo the reason; exit 3"]
+    component = Component("doomed", ["sh", "-c", "echo the reason; exit 3"], lambda _: False)
 
     with (
         pytest.raises(RuntimeError, match="the reason"),
-        running_child(command, log=tmp_path / "log", is_ready=lambda: False),
+        running_child(component, log=tmp_path / "log"),
     ):
         pass

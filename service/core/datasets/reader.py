@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from service.core.datasets.checks import BadLine, parse_line
 from service.core.datasets.lines import LineTooLong, numbered_lines
 from service.core.datasets.rows import Row
-from service.core.errors import InvalidTrainingFile
+from service.core.errors import InvalidTrainingFile, InvalidValidationFile
 
 _MAX_COMPLAINTS = 5
 
@@ -31,15 +31,25 @@ class Complaints:
     def error(self, *, more: bool) -> InvalidTrainingFile:
         text = ". ".join(found[0].upper() + found[1:] for found in self._found)
         tail = " (There may be more.)" if more else ""
-        return InvalidTrainingFile(f"{text}.{tail}", param=self._param)
+        return invalid_file(f"{text}.{tail}", param=self._param)
 
 
-def read_rows(chunks: Iterable[bytes], *, param: str) -> Iterator[Row]:
+def invalid_file(message: str, *, param: str) -> InvalidTrainingFile:
+    """The error for the file that the job names as `param`."""
+    kind = InvalidValidationFile if param == "validation_file" else InvalidTrainingFile
+    return kind(message, param=param)
+
+
+def read_rows(
+    chunks: Iterable[bytes], *, param: str, complaints: Complaints | None = None
+) -> Iterator[Row]:
     """Every good row; a file with bad lines ends in an error that names the first few of them.
 
-    `param` is `training_file` or `validation_file`. Raises InvalidTrainingFile.
+    `param` is `training_file` or `validation_file`. A caller that checks more of each row adds to
+    `complaints` while it reads, so that all are told in the order of their lines. Raises
+    InvalidTrainingFile.
     """
-    complaints = Complaints(param)
+    complaints = complaints or Complaints(param)
     first: Row | None = None
     try:
         for number, line in numbered_lines(chunks):

@@ -34,6 +34,7 @@ class Claim:
     project_id: str
     kind: WorkKind
     subject_id: str
+    pool: str
     epoch: int
     owner: str
     attempt: int

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select
+from sqlalchemy import Connection, Row, and_, delete, func, insert, select
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
@@ -70,6 +70,17 @@ class CheckpointRepository:
             )
         ).first()
         return None if row is None else _to_domain(row)
+
+    def last_step(self, job_id: str) -> int:
+        """The highest step ever stored for this job; 0 when there is none."""
+        return (
+            self._connection.scalar(
+                select(func.max(checkpoints.c.step)).where(
+                    checkpoints.c.job_id == job_id, checkpoints.c.project_id == self._project
+                )
+            )
+            or 0
+        )
 
     def delete_of_job(self, job_id: str) -> None:
         self._connection.execute(

@@ -43,8 +43,9 @@ class JobRepository:
         tuning: LoraTuningSpec,
         reserved_model_name: str,
         metadata: dict[str, str] | None,
+        request_hash: str | None = None,
     ) -> FineTuningJob:
-        """A new job, `validating_files`."""
+        """A new job, `validating_files`. `request_hash` is what `find_repeated` looks for."""
         self._connection.execute(
             insert(jobs).values(
                 id=job_id,
@@ -62,6 +63,7 @@ class JobRepository:
                 tuning=asdict(tuning),
                 reserved_model_name=reserved_model_name,
                 metadata=metadata,
+                request_hash=request_hash,
                 result_files=[],
                 attempts=0,
                 created_at=database_now(),
@@ -85,6 +87,20 @@ class JobRepository:
         if row is None:
             raise JobNotFound(f"Could not find fine tune: {job_id}", param="fine_tuning_job_id")
         return _to_domain(row)
+
+    def find_repeated(self, request_hash: str, *, within_seconds: float) -> FineTuningJob | None:
+        """The newest job that the same request made lately; None when there is none."""
+        row = self._connection.execute(
+            select(jobs)
+            .where(
+                jobs.c.project_id == self._scope.project_id,
+                jobs.c.request_hash == request_hash,
+                jobs.c.created_at > database_now() - within_seconds,
+            )
+            .order_by(jobs.c.created_at.desc())
+            .limit(1)
+        ).first()
+        return None if row is None else _to_domain(row)
 
     def list(
         self,

@@ -14,6 +14,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -73,10 +74,10 @@ class WorkRepository:
         ).all()
         return [_to_item(row) for row in rows]
 
-    def mark_rung(self, work_ids: Sequence[str]) -> None:
-        self._connection.execute(
-            update(work).where(work.c.id.in_(work_ids)).values(rung_at=database_now())
-        )
+    def mark_rung(self, items: Sequence[WorkItem]) -> None:
+        """Note the rings, save for work that was claimed since: given back, it rings anew."""
+        rung = tuple_(work.c.id, work.c.attempt).in_([(item.id, item.attempt) for item in items])
+        self._connection.execute(update(work).where(rung).values(rung_at=database_now()))
 
     def claim_best(
         self, kind: WorkKind, pool: str, *, worker: str, lease_seconds: float
@@ -123,17 +124,7 @@ class WorkRepository:
             )
             .returning(work)
         ).first()
-        if row is None:
-            return None
-        return Claim(
-            row.id,
-            row.project_id,
-            WorkKind(row.kind),
-            row.subject_id,
-            row.epoch,
-            owner,
-            row.attempt,
-        )
+        return None if row is None else _to_claim(row)
 
     def check(self, claim: Claim) -> None:
         """Lock the claimed row for this transaction. Raises StaleEpoch when the claim is lost."""
@@ -154,17 +145,27 @@ class WorkRepository:
         if not self._connection.execute(delete(work).where(_held(claim))).rowcount:
             raise _stale(claim)
 
-    def release(self, claim: Claim, *, failed: bool, progressed: bool = False) -> int:
-        """Give work back to be claimed again, later if it `failed`; returns failures in a row.
+    def note_progress(self, claim: Claim) -> None:
+        """Something new is safe (a checkpoint): failures are counted anew.
 
-        Progress since the last failure (a new checkpoint) starts the count anew. Raises
-        StaleEpoch when the claim is lost.
+        Raises StaleEpoch when the claim is lost.
+        """
+        if not self._connection.execute(
+            update(work).where(_held(claim)).values(failures=0)
+        ).rowcount:
+            raise _stale(claim)
+
+    def release(self, claim: Claim, *, failed: bool, pause_seconds: float = 0.0) -> int:
+        """Give work back to be claimed again; returns failures in a row.
+
+        When it `failed`, the pause grows with them; else it is `pause_seconds`. Raises StaleEpoch
+        when the claim is lost.
         """
         failures = self._connection.scalar(select(work.c.failures).where(_held(claim)))
         if failures is None:
             raise _stale(claim)
-        failures = (0 if progressed else failures) + (1 if failed else 0)
-        pause = backoff_seconds(failures) if failed else 0.0
+        failures += 1 if failed else 0
+        pause = backoff_seconds(failures) if failed else pause_seconds
         self._connection.execute(
             update(work)
             .where(_held(claim))
@@ -178,6 +179,17 @@ class WorkRepository:
         )
         return int(failures)
 
+    def check_expired(self, claim: Claim) -> None:
+        """Like `check`, for who is about to take the work away. Raises StaleEpoch when the owner
+        has beaten again, or the claim is already lost."""
+        held = self._connection.scalar(
+            select(work.c.id)
+            .where(_held(claim), work.c.lease_until < database_now())
+            .with_for_update(skip_locked=True)
+        )
+        if held is None:
+            raise _stale(claim)
+
     def expired(self) -> list[Claim]:
         """Claims whose owner has been silent past its lease; locked for this transaction."""
         rows = self._connection.execute(
@@ -185,10 +197,7 @@ class WorkRepository:
             .where(work.c.owner.is_not(None), work.c.lease_until < database_now())
             .with_for_update(skip_locked=True)
         ).all()
-        return [
-            Claim(r.id, r.project_id, WorkKind(r.kind), r.subject_id, r.epoch, r.owner, r.attempt)
-            for r in rows
-        ]
+        return [_to_claim(row) for row in rows]
 
     def expire_leases_of(self, worker: str) -> None:
         """End the leases of a worker's former self: the process of that name is known dead."""
@@ -236,4 +245,17 @@ def _stale(claim: Claim) -> StaleEpoch:
 def _to_item(row: Row[Any]) -> WorkItem:
     return WorkItem(
         row.id, row.project_id, WorkKind(row.kind), row.subject_id, row.pool, row.attempt
+    )
+
+
+def _to_claim(row: Row[Any]) -> Claim:
+    return Claim(
+        work_id=row.id,
+        project_id=row.project_id,
+        kind=WorkKind(row.kind),
+        subject_id=row.subject_id,
+        pool=row.pool,
+        epoch=row.epoch,
+        owner=row.owner,
+        attempt=row.attempt,
     )

@@ -115,6 +115,7 @@ jobs = Table(
     Column("tuning", JSON, nullable=False),
     Column("reserved_model_name", String(256), nullable=False, unique=True),
     Column("metadata", JSON(none_as_null=True)),
+    Column("request_hash", String(64)),
     Column("result_files", JSON, nullable=False),
     Column("trained_tokens", BigInteger),
     Column("error", JSON(none_as_null=True)),
@@ -124,6 +125,7 @@ jobs = Table(
     Column("finished_at", Double),
     Column("estimated_finish", Double),
     Index(None, "project_id", "created_at", "id"),
+    Index(None, "project_id", "request_hash"),
 )
 
 job_metadata = Table(  # the pairs again, to be searched: a JSON path cannot quote every key

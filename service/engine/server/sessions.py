@@ -42,7 +42,9 @@ PollLimiterDep = Annotated[CapacityLimiter, Depends(poll_limiter)]
 
 
 @router.get("/healthz")
-def health() -> dict[str, str]:
+def health(core: CoreDep) -> dict[str, str]:
+    """503 once the step loop has failed: its state cannot be told then."""
+    core.state()
     return {"status": "ok"}
 
 

@@ -181,7 +181,7 @@ def test_the_asynchronous_client_does_the_same(tmp_path: Path) -> None:
 
 def test_both_clients_offer_the_same_operations_with_the_same_parameters() -> None:
     def surface(client: Tunery | AsyncTunery) -> dict[str, list[str]]:
-        resources: dict[str, FileSource] = {
+        resources = {
             "files": client.files,
             "jobs": client.fine_tuning.jobs,
             "models": client.models,

@@ -10,19 +10,23 @@ from service.core.repositories.jobs import JobRepository
 
 
 def add_job(
-    connection: Connection, scope: Scope, *, metadata: dict[str, str] | None = None
+    connection: Connection,
+    scope: Scope,
+    *,
+    base: str = "tiny",
+    metadata: dict[str, str] | None = None,
 ) -> FineTuningJob:
     """A job that is validating its files."""
     return JobRepository(connection, scope).add(
         new_job_id(),
-        model="tiny",
-        base="tiny",
+        model=base,
+        base=base,
         training_file="file-train",
         validation_file=None,
         suffix=None,
         seed=1,
         hyperparameters=SupervisedHyperparameters(),
         tuning=LoraTuningSpec(),
-        reserved_model_name=tuned_model_name("tiny", scope.organization, None),
+        reserved_model_name=tuned_model_name(base, scope.organization, None),
         metadata=metadata,
     )

@@ -177,13 +177,46 @@ def test_only_unclaimed_work_is_rung_and_a_ring_is_not_repeated_at_once(
     with database.transaction() as connection:
         repository = WorkRepository(connection)
         due = repository.due(ring_again_seconds=30)
-        repository.mark_rung([item.id for item in due])
+        repository.mark_rung(due)
         again = repository.due(ring_again_seconds=30)
         lost = repository.due(ring_again_seconds=-1)
 
     assert [item.subject_id for item in due] == ["job-2"]
     assert again == []
     assert [item.subject_id for item in lost] == ["job-2"]
+
+
+def test_a_ring_answered_before_it_was_noted_does_not_silence_the_next_one(
+    database: Database, scope: Scope
+) -> None:
+    add(database, scope, "job-1")
+    with database.transaction() as connection:
+        due = WorkRepository(connection).due(ring_again_seconds=30)
+    held = claim(database)
+    assert held is not None
+
+    with database.transaction() as connection:
+        repository = WorkRepository(connection)
+        repository.release(held, failed=False)
+        repository.mark_rung(due)
+        again = repository.due(ring_again_seconds=30)
+
+    assert [item.subject_id for item in again] == ["job-1"]
+
+
+def test_progress_starts_the_count_of_failures_anew(database: Database, scope: Scope) -> None:
+    add(database, scope, "job-1")
+    failures = []
+    for progressed in (False, True):
+        held = claim(database)
+        assert held is not None
+        with database.transaction() as connection:
+            repository = WorkRepository(connection)
+            if progressed:
+                repository.note_progress(held)
+            failures.append(repository.release(held, failed=True))
+
+    assert failures == [1, 1]
 
 
 def test_waiting_work_knows_its_place(database: Database, scope: Scope) -> None:

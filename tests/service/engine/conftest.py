@@ -8,7 +8,8 @@ import pytest
 
 from service.core.engine_client import TrainingClient
 from tests.fakes.engine import FakeEngine
-from tests.fakes.serving import served_fake
+from tests.fakes.serving import serve_engine, served_fake
+from tests.service.engine.real_engine import BASE, running_engine
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class EngineUnderTest:
     token: str
     base: str
     long_answer: int = 100_000
-    """A number of tokens that no stream reaches while a test runs."""
+    """More tokens than a stream gets while a test runs."""
 
 
 @contextmanager
@@ -27,7 +28,16 @@ def _fake_engine() -> Iterator[EngineUnderTest]:
         yield EngineUnderTest(served.url, served.token, engine.bases[0].name)
 
 
-ENGINES: dict[str, Callable[[], AbstractContextManager[EngineUnderTest]]] = {"fake": _fake_engine}
+@contextmanager
+def _real_engine() -> Iterator[EngineUnderTest]:
+    with running_engine() as engine, serve_engine(engine) as served:
+        yield EngineUnderTest(served.url, served.token, BASE, long_answer=1000)
+
+
+ENGINES: dict[str, Callable[[], AbstractContextManager[EngineUnderTest]]] = {
+    "fake": _fake_engine,
+    "real": _real_engine,
+}
 
 
 @pytest.fixture(params=ENGINES)

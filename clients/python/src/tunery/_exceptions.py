@@ -163,9 +163,17 @@ def error_members(body: object) -> dict[str, str]:
 def connection_error(error: httpx2.RequestError) -> APIConnectionError:
     """The exception for a request that brought no answer."""
     if isinstance(error, httpx2.TimeoutException):
-        return APITimeoutError("the server did not answer in time")
+        return APITimeoutError(f"{_server_of(error)} did not answer in time")
     reason = str(error) or type(error).__name__
-    return APIConnectionError(f"no connection to the server: {reason}")
+    return APIConnectionError(f"no connection to {_server_of(error)}: {reason}")
+
+
+def _server_of(error: httpx2.RequestError) -> str:
+    try:
+        url = error.request.url
+    except RuntimeError:  # raised outside any request
+        return "the server"
+    return f"{url.scheme}://{url.netloc.decode()}"
 
 
 def _json_or_none(response: httpx2.Response) -> object:

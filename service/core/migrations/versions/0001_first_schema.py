@@ -117,6 +117,7 @@ def upgrade() -> None:
         sa.Column("tuning", sa.JSON(), nullable=False),
         sa.Column("reserved_model_name", sa.String(length=256), nullable=False),
         sa.Column("metadata", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("request_hash", sa.String(length=64), nullable=True),
         sa.Column("result_files", sa.JSON(), nullable=False),
         sa.Column("trained_tokens", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.JSON(none_as_null=True), nullable=True),
@@ -135,6 +136,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("reserved_model_name", name="uq_jobs_reserved_model_name"),
     )
     op.create_index("ix_jobs_project_id_created_at_id", "jobs", ["project_id", "created_at", "id"])
+    op.create_index("ix_jobs_project_id_request_hash", "jobs", ["project_id", "request_hash"])
     op.create_table(
         "work",
         sa.Column("id", sa.String(length=64), nullable=False),

@@ -1,0 +1,7 @@
+"""The program `tunery`."""
+
+from tunery._cli.app import app
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,47 @@
+"""The reconciler's process: a round every few seconds until it is told to stop."""
+
+import logging
+import signal
+from contextlib import closing
+
+from redis.exceptions import RedisError
+
+from jobs.reconciler.rounds import Reconciler
+from service.core.database import Database
+from service.core.errors import DatabaseUnavailable
+from service.core.logs import configure_logging
+from service.core.queue import Doorbell, connect_redis
+from service.core.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+_LONGEST_PAUSE_SECONDS = 30.0
+
+
+def run(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT. Redis or the database being away only makes it wait, longer each
+    time."""
+    configure_logging(settings, "reconciler")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    database = Database(settings.database_url)
+    try:
+        with closing(connect_redis(settings)) as redis:
+            doorbell = Doorbell(database, redis, ring_again_seconds=settings.ring_again_seconds)
+            _repeat(Reconciler(database, doorbell), settings.reconcile_seconds)
+    finally:
+        database.dispose()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _repeat(reconciler: Reconciler, every_seconds: float) -> None:
+    pause = every_seconds
+    while True:
+        try:
+            reconciler.round()
+            pause = every_seconds
+        except (RedisError, DatabaseUnavailable) as error:
+            logger.warning("this round was cut short: %s", error)
+            pause = min(2 * pause, max(every_seconds, _LONGEST_PAUSE_SECONDS))
+        if signal.sigtimedwait(_STOP_SIGNALS, pause) is not None:
+            return

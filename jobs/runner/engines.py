@@ -1,0 +1,86 @@
+"""A training session on one of the pool's engines, closed whatever happens."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from jobs.runner.attempt import Attempt
+from jobs.runner.control import NotYet
+from jobs.runner.inputs import Inputs
+from jobs.runner.session import EngineSession
+from service.core.engine_client import TrainingClient
+from service.core.engine_protocol import (
+    EngineRole,
+    EngineState,
+    LoraTuning,
+    OpenSession,
+    SessionOpened,
+)
+from service.core.errors import EngineUnavailable, ModelNotFound, ServiceError, TooManyRequests
+from service.core.object_keys import attempt_prefix
+from service.core.repositories.registry import RegistryRepository
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Training:
+    """An open session and what it trains on."""
+
+    session: EngineSession
+    base_digest: str
+
+
+@contextmanager
+def training_session(attempt: Attempt, inputs: Inputs) -> Iterator[Training]:
+    """Opened on the first engine that has room; the one that reported most free slots is asked
+    first. Raises NotYet when none has, StaleEpoch when the job has a later attempt there.
+    """
+    client, opened = _open(attempt, inputs)
+    with client:
+        session = EngineSession(client, opened, attempt.control)
+        try:
+            yield Training(session, opened.base_digest)
+        finally:
+            _close(session, inputs.job.id)
+
+
+def _open(attempt: Attempt, inputs: Inputs) -> tuple[TrainingClient, SessionOpened]:
+    request = OpenSession(
+        job=inputs.job.id,
+        epoch=attempt.claim.epoch,
+        base=inputs.base.name,
+        tuning=LoraTuning.model_validate(asdict(inputs.job.tuning)),
+        seed=inputs.job.seed,
+        key_prefix=attempt_prefix(attempt.scope.project_id, inputs.job.id, attempt.claim.epoch),
+    )
+    token = attempt.resources.settings.internal_token.get_secret_value()
+    for engine in _engines(attempt, inputs):
+        client = TrainingClient(engine.url, internal_token=token)
+        try:
+            return client, client.open_session(request)
+        except (EngineUnavailable, TooManyRequests, ModelNotFound) as refusal:
+            logger.info("engine %s takes no session: %s", engine.id, refusal)
+            client.close()
+        except BaseException:
+            client.close()
+            raise
+    raise NotYet(f"Waiting for an engine with room to train on {inputs.base.name}.")
+
+
+def _engines(attempt: Attempt, inputs: Inputs) -> list[EngineState]:
+    """An engine that last reported no free slot is asked all the same: it may have one by now."""
+    with attempt.reading() as connection:
+        able = RegistryRepository(connection).live_engines(
+            base=inputs.base.name, role=EngineRole.TRAIN
+        )
+    return [engine for engine in able if engine.pool == attempt.claim.pool]
+
+
+def _close(session: EngineSession, job_id: str) -> None:
+    """An engine that does not hear of it closes the session by itself within a minute."""
+    try:
+        session.close()
+    except ServiceError as error:
+        logger.warning("the engine session of %s was not closed: %s", job_id, error)

@@ -1,0 +1,56 @@
+"""What a job tells its owner, in words and with a `code` for programs."""
+
+from service.core.domain.jobs import EventLevel, FineTuningJob, JobError, NewEvent
+from service.core.errors import ServiceError
+
+
+def files_validated(*, examples: int, tokens: int) -> NewEvent:
+    return NewEvent(
+        f"The files are valid: {examples} examples with {tokens} tokens. The job is queued.",
+        data={"code": "files_validated", "examples": examples, "tokens": tokens},
+    )
+
+
+def attempt_started(number: int) -> NewEvent:
+    again = "" if number == 1 else f" (attempt {number}, from the beginning)"
+    return NewEvent(
+        f"Training has started{again}.", data={"code": "attempt_started", "attempt": number}
+    )
+
+
+def attempt_lost(reason: str, *, level: EventLevel = EventLevel.WARN) -> NewEvent:
+    return NewEvent(
+        f"The attempt ended early and will be repeated: {reason}.",
+        level=level,
+        data={"code": "attempt_lost", "reason": reason},
+    )
+
+
+def waiting(reason: ServiceError) -> NewEvent:
+    return NewEvent(reason.message, data={"code": "waiting"})
+
+
+def checkpoint_stored(step: int, model_name: str) -> NewEvent:
+    return NewEvent(
+        f"Checkpoint of step {step} is stored; it answers as {model_name}.",
+        data={"code": "checkpoint_stored", "step": step, "model": model_name},
+    )
+
+
+def model_published(job: FineTuningJob) -> NewEvent:
+    return NewEvent(
+        f"The model {job.reserved_model_name} is ready.",
+        data={"code": "model_published", "model": job.reserved_model_name},
+    )
+
+
+def job_succeeded() -> NewEvent:
+    return NewEvent("The job has succeeded.", data={"code": "job_succeeded"})
+
+
+def job_failed(error: JobError) -> NewEvent:
+    return NewEvent(
+        f"The job has failed: {error.message}",
+        level=EventLevel.ERROR,
+        data={"code": "job_failed", "error": error.code, "param": error.param},
+    )

@@ -1,0 +1,95 @@
+"""What an attempt reads before it begins: the job, its files, its base's text."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from jobs.methods.batches import TokenRow
+from jobs.runner.attempt import Attempt
+from jobs.runner.control import NotYet
+from jobs.runner.rows import token_rows
+from service.core.datasets import invalid_file
+from service.core.domain.files import File
+from service.core.domain.jobs import FineTuningJob
+from service.core.domain.models import Base
+from service.core.errors import FileNotFound
+from service.core.repositories.files import FileRepository
+from service.core.repositories.jobs import JobRepository
+from service.core.repositories.registry import RegistryRepository
+from service.core.storage import ObjectNotFound
+from service.core.text import TextCodec
+from service.core.text_assets import load_text_assets
+
+TRAINING, VALIDATION = "training_file", "validation_file"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A job with all that its training depends on."""
+
+    job: FineTuningJob
+    base: Base
+    training_file: File
+    validation_file: File | None
+
+
+def read_inputs(attempt: Attempt) -> Inputs:
+    """Raises InvalidTrainingFile for a file that is gone, NotYet without the base."""
+    with attempt.reading() as connection:
+        job = JobRepository(connection, attempt.scope).get(attempt.claim.subject_id)
+        base = RegistryRepository(connection).find_base(job.base)
+        if base is None:
+            raise NotYet(f"Waiting for an engine that holds the base {job.base}.")
+        return Inputs(
+            job,
+            base,
+            _file(connection, attempt, job.training_file, TRAINING),
+            _file(connection, attempt, job.validation_file, VALIDATION)
+            if job.validation_file
+            else None,
+        )
+
+
+def _file(connection: Connection, attempt: Attempt, file_id: str, param: str) -> File:
+    try:
+        return FileRepository(connection, attempt.scope).get(file_id)
+    except FileNotFound:
+        raise _gone(file_id, param) from None
+
+
+def _gone(file_id: str, param: str) -> Exception:
+    return invalid_file(f"File {file_id} no longer exists; upload it again.", param=param)
+
+
+def load_codec(attempt: Attempt, base: Base) -> TextCodec:
+    """Raises NotYet before an engine has published the base's text."""
+    resources = attempt.resources
+    try:
+        return TextCodec(load_text_assets(resources.store, base, resources.settings.cache_dir))
+    except ObjectNotFound:
+        raise NotYet(f"Waiting for an engine to publish the base {base.name}.") from None
+
+
+def stored_rows(
+    attempt: Attempt,
+    file: File | None,
+    codec: TextCodec,
+    base: Base,
+    *,
+    param: str,
+    pulse: Callable[[], None],
+) -> Iterator[TokenRow]:
+    """The rows of a file, streamed from the object store; none without a file.
+
+    Raises InvalidTrainingFile, StorageUnavailable, and what `pulse` raises.
+    """
+    if file is None:
+        return
+    chunks = attempt.resources.store.iterate(file.key)
+    try:
+        yield from token_rows(
+            chunks, codec, context_length=base.context_length, param=param, pulse=pulse
+        )
+    except ObjectNotFound:
+        raise _gone(file.id, param) from None

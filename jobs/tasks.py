@@ -1,0 +1,40 @@
+"""What RQ may run. The id in a ring is a hint; the work table says what there is to do."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from jobs.runner.attempt import claim_best, claim_subject, work_on
+from jobs.runner.resources import WorkerProcess
+from jobs.runner.training import train_job
+from jobs.runner.validation import validate_files
+from jobs.worker.drain import drained_by_signal
+from service.core.domain.work import WorkKind
+from service.core.queue import TASKS
+
+Task = Callable[[str], None]
+
+
+def validate(job_id: str, process: WorkerProcess) -> None:
+    """Check a job's files; the job that passes is rung for at once."""
+    with process.open() as resources, drained_by_signal() as control:
+        claim = claim_subject(resources, WorkKind.VALIDATION, job_id)
+        if claim is not None:
+            work_on(resources, claim, control, validate_files)
+            resources.doorbell.try_ring_due()
+
+
+def train(_subject_id: str, process: WorkerProcess) -> None:
+    """One attempt at the pool's best work, which need not be the one that rang."""
+    with process.open() as resources, drained_by_signal() as control:
+        claim = claim_best(resources, WorkKind.TRAINING)
+        if claim is not None:
+            work_on(resources, claim, control, train_job)
+            resources.doorbell.try_ring_due()
+
+
+def tasks_of(process: WorkerProcess) -> Mapping[str, Task]:
+    """The allow-list of a worker, by the names that the queue's producer uses."""
+    return {
+        TASKS[WorkKind.VALIDATION]: partial(validate, process=process),
+        TASKS[WorkKind.TRAINING]: partial(train, process=process),
+    }

@@ -1,0 +1,5 @@
+"""`python -m service` is `tunery-server`."""
+
+from service.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The public API. Never imports torch, transformers or peft, not even indirectly."""

@@ -1,0 +1,51 @@
+"""`create_app`: the whole HTTP application of one api process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from service.api import error_handlers
+from service.api.chat.routes import router as chat
+from service.api.files.routes import UPLOAD_PATH
+from service.api.files.routes import router as files
+from service.api.fine_tuning.routes import router as fine_tuning
+from service.api.health.routes import router as health
+from service.api.internal.routes import router as internal
+from service.api.middleware import BodyLimit, RequestContext
+from service.api.models.routes import router as models
+from service.api.resources import Resources, State
+from service.api.wire import ErrorEnvelope
+from service.core.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """An application that connects to nothing until its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
+        resources = Resources.open(settings)
+        try:
+            yield State(resources=resources)
+        finally:
+            await resources.aclose()
+
+    app = FastAPI(
+        title="Tunery",
+        version="1",
+        description="Fine-tuning and serving of your own models, in the shapes of the OpenAI API.",
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from a CDN
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
+        generate_unique_id_function=lambda route: route.name,
+    )
+    error_handlers.install(app)
+    for router in (files, fine_tuning, models, chat, internal, health):
+        app.include_router(router)
+    app.add_middleware(
+        BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})
+    )
+    app.add_middleware(RequestContext)
+    return app

@@ -1,0 +1,75 @@
+"""Chat completions: planned in a thread, answered whole or piece by piece."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from anyio.to_thread import run_sync
+
+from service.api.chat.deltas import ChoiceDelta, FinishReason, all_deltas
+from service.api.chat.events import ChunkMaker, answer_events
+from service.api.chat.planning import Planner
+from service.api.chat.requests import CreateChatCompletion
+from service.api.chat.schemas import AnswerMessage, ChatCompletion, Choice, Usage
+from service.core.domain.access import Principal
+from service.core.engine_client import GenerationClient
+from service.core.ids import new_completion_id
+
+
+class ChatService:
+    """Answers conversations."""
+
+    def __init__(self, planner: Planner, generation: GenerationClient) -> None:
+        self._planner = planner
+        self._generation = generation
+
+    async def complete(self, principal: Principal, request: CreateChatCompletion) -> ChatCompletion:
+        """The whole answer. Raises what `Planner.plan` and the engine raise."""
+        plan = await run_sync(self._planner.plan, principal, request)
+        answers = [_Answer() for _ in plan.samplings]
+        async with aclosing(all_deltas(self._generation, plan)) as deltas:
+            async for delta in deltas:
+                answers[delta.index].grow(delta)
+        return ChatCompletion(
+            id=new_completion_id(),
+            created=int(time.time()),
+            model=request.model,
+            choices=[answer.to_choice(index) for index, answer in enumerate(answers)],
+            usage=Usage.of(
+                prompt=len(plan.prompt), completion=sum(answer.tokens for answer in answers)
+            ),
+            system_fingerprint=plan.fingerprint,
+        )
+
+    async def stream(
+        self, principal: Principal, request: CreateChatCompletion
+    ) -> AsyncGenerator[str, None]:
+        """Server-sent events. Returns once there is a first piece, so that a request which fails
+        before it gets a proper status; raises as `complete` does."""
+        plan = await run_sync(self._planner.plan, principal, request)
+        deltas = all_deltas(self._generation, plan)
+        try:
+            first = await anext(deltas)
+        except BaseException:
+            await deltas.aclose()
+            raise
+        return answer_events(ChunkMaker(plan, request), first, deltas)
+
+
+@dataclass
+class _Answer:
+    """One choice while it grows."""
+
+    pieces: list[str] = field(default_factory=list)
+    tokens: int = 0
+    finish_reason: FinishReason = "stop"
+
+    def grow(self, delta: ChoiceDelta) -> None:
+        self.pieces.append(delta.text)
+        self.tokens += delta.tokens
+        self.finish_reason = delta.finish_reason or self.finish_reason
+
+    def to_choice(self, index: int) -> Choice:
+        message = AnswerMessage(content="".join(self.pieces))
+        return Choice(index=index, message=message, finish_reason=self.finish_reason)

@@ -1,0 +1,74 @@
+"""What routes ask for: the process's resources, and the caller.
+
+The key alone decides organisation and project: `OpenAI-Organization` and `OpenAI-Project` headers,
+which an SDK sends from its environment, are ignored.
+"""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.api.resources import Resources
+from service.core.domain.access import Principal
+from service.core.errors import Unauthorized
+from service.core.repositories.access import AccessRepository
+from service.core.security import hash_api_key, tokens_equal
+
+_bearer = HTTPBearer(auto_error=False, description="An API key of one project.")
+_internal_bearer = HTTPBearer(auto_error=False, scheme_name="InternalToken")
+
+
+def get_resources(request: Request) -> Resources:
+    resources: Resources = request.state.resources
+    return resources
+
+
+ResourcesDep = Annotated[Resources, Depends(get_resources)]
+
+
+def get_principal(
+    request: Request,
+    resources: ResourcesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Principal:
+    """Raises Unauthorized."""
+    if credentials is None:
+        raise Unauthorized(
+            "No API key was given. Send it in the header Authorization: Bearer YOUR_KEY."
+        )
+    hashed = hash_api_key(credentials.credentials, resources.settings)
+    with resources.database.snapshot() as connection:
+        principal = AccessRepository(connection).find_principal(hashed)
+    if principal is None:
+        raise Unauthorized(
+            f"Incorrect API key: {_masked(credentials.credentials)}. "
+            "The operator of this server lists and makes keys with `tunery-server keys`."
+        )
+    request.state.organization = principal.scope.organization
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(get_principal)]
+
+
+def require_internal_token(
+    resources: ResourcesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_internal_bearer)],
+) -> None:
+    """Raises Unauthorized."""
+    expected = resources.settings.internal_token.get_secret_value()
+    if credentials is None or not tokens_equal(credentials.credentials, expected):
+        raise Unauthorized("The internal token is missing or wrong.")
+
+
+def is_repeated(request: Request) -> bool:
+    """Whether an SDK says that it sends this again, because an answer did not reach it."""
+    return request.headers.get("x-stainless-retry-count", "0").strip() not in ("", "0")
+
+
+RepeatedDep = Annotated[bool, Depends(is_repeated)]
+
+
+def _masked(key: str) -> str:
+    return f"{key[:6]}…{key[-4:]}" if len(key) >= 20 else "…"

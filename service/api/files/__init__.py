@@ -1,0 +1,1 @@
+"""Files: uploaded data sets and produced results."""

@@ -1,0 +1,114 @@
+"""/v1/fine_tuning/jobs"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
+
+from service.api.dependencies import PrincipalDep, RepeatedDep, ResourcesDep
+from service.api.fine_tuning.requests import CreateJob
+from service.api.fine_tuning.schemas import (
+    CheckpointList,
+    EventList,
+    FineTuningJobList,
+    FineTuningJobObject,
+)
+from service.api.fine_tuning.service import JobService
+
+router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"])
+
+After = Annotated[str | None, Query(max_length=64)]
+
+
+def _service(resources: ResourcesDep) -> JobService:
+    return JobService(resources.database, pool=resources.settings.pool)
+
+
+JobsDep = Annotated[JobService, Depends(_service)]
+
+
+def _metadata_filter(request: Request) -> dict[str, str]:
+    """The pairs of `metadata[key]=value`."""
+    return {
+        name[len("metadata[") : -1]: value
+        for name, value in request.query_params.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    }
+
+
+MetadataDep = Annotated[dict[str, str], Depends(_metadata_filter)]
+
+
+@router.post("")
+def create_job(
+    body: CreateJob,
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    repeated: RepeatedDep,
+    resources: ResourcesDep,
+    background: BackgroundTasks,
+) -> FineTuningJobObject:
+    """Create a job; its files are validated afterwards."""
+    view = jobs.create(caller, body, is_repeated=repeated)
+    background.add_task(resources.doorbell.try_ring_due)
+    return FineTuningJobObject.from_domain(view)
+
+
+@router.get("")
+def list_jobs(
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    pairs: MetadataDep,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    metadata: Annotated[
+        str | None, Query(description="`metadata[key]=value`, or `null` for jobs without any.")
+    ] = None,
+) -> FineTuningJobList:
+    """List the project's jobs, newest first."""
+    page = jobs.list(
+        caller, after=after, limit=limit, metadata=pairs, without_metadata=metadata == "null"
+    )
+    return FineTuningJobList.from_page(page)
+
+
+@router.get("/{fine_tuning_job_id}")
+def retrieve_job(
+    fine_tuning_job_id: str, caller: PrincipalDep, jobs: JobsDep
+) -> FineTuningJobObject:
+    """Describe a job."""
+    return FineTuningJobObject.from_domain(jobs.get(caller, fine_tuning_job_id))
+
+
+@router.post("/{fine_tuning_job_id}/cancel")
+def cancel_job(
+    fine_tuning_job_id: str, caller: PrincipalDep, jobs: JobsDep, repeated: RepeatedDep
+) -> FineTuningJobObject:
+    """Cancel an unfinished job."""
+    view = jobs.cancel(caller, fine_tuning_job_id, is_repeated=repeated)
+    return FineTuningJobObject.from_domain(view)
+
+
+@router.get("/{fine_tuning_job_id}/events")
+def list_job_events(
+    fine_tuning_job_id: str,
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+) -> EventList:
+    """List what happened to a job, newest first."""
+    page = jobs.list_events(caller, fine_tuning_job_id, after=after, limit=limit)
+    return EventList.from_page(page)
+
+
+@router.get("/{fine_tuning_job_id}/checkpoints")
+def list_job_checkpoints(
+    fine_tuning_job_id: str,
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    after: After = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 10,
+) -> CheckpointList:
+    """List a job's stored weights, newest first."""
+    page = jobs.list_checkpoints(caller, fine_tuning_job_id, after=after, limit=limit)
+    return CheckpointList.from_page(page)

@@ -1,0 +1,208 @@
+"""What can be done with fine-tuning jobs."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from service.api.fine_tuning.requests import CreateJob
+from service.core.database import Database
+from service.core.domain.access import Principal, Scope
+from service.core.domain.files import FilePurpose
+from service.core.domain.jobs import (
+    Checkpoint,
+    FineTuningJob,
+    JobEvent,
+    JobStatus,
+    NewEvent,
+)
+from service.core.domain.work import WorkKind
+from service.core.errors import (
+    FileNotFound,
+    InvalidRequest,
+    InvalidTransition,
+    JobNotCancellable,
+    UnknownFile,
+    UnsupportedParameter,
+)
+from service.core.ids import new_job_id, tuned_model_name
+from service.core.repositories.audit import record
+from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.events import EventRepository
+from service.core.repositories.files import FileRepository
+from service.core.repositories.jobs import JobRepository
+from service.core.repositories.models import ModelRepository
+from service.core.repositories.paging import Page
+from service.core.repositories.work import WorkRepository
+
+_REPEAT_SECONDS = 600
+"""Longer than all retries of an SDK take together."""
+_WAITING = (JobStatus.VALIDATING_FILES, JobStatus.QUEUED)
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job with what only other tables know of it."""
+
+    job: FineTuningJob
+    queue_position: int | None
+    """While it waits: 1 is the next."""
+
+
+class JobService:
+    """Jobs of the caller's project."""
+
+    def __init__(self, database: Database, *, pool: str) -> None:
+        self._database = database
+        self._pool = pool
+
+    def create(self, principal: Principal, request: CreateJob, *, is_repeated: bool) -> JobView:
+        """Make a job whose files are yet to be validated, and the work of doing so.
+
+        A repeated request answers with the job that its first sending has made. Raises
+        ModelNotFound, UnknownFile, UnsupportedParameter, InvalidHyperparameter.
+        """
+        request.check_supported()
+        with self._database.transaction() as connection:
+            jobs = JobRepository(connection, principal.scope)
+            if is_repeated:
+                made = jobs.find_repeated(request.fingerprint(), within_seconds=_REPEAT_SECONDS)
+                if made is not None:
+                    return _view(connection, made)
+            return _view(connection, self._add(connection, principal, request))
+
+    def _add(
+        self, connection: Connection, principal: Principal, request: CreateJob
+    ) -> FineTuningJob:
+        scope = principal.scope
+        base = _base_to_train(connection, scope, request.model)
+        _check_file(connection, scope, request.training_file, param="training_file")
+        if request.validation_file is not None:
+            _check_file(connection, scope, request.validation_file, param="validation_file")
+        job = JobRepository(connection, scope).add(
+            new_job_id(),
+            model=request.model,
+            base=base,
+            training_file=request.training_file,
+            validation_file=request.validation_file,
+            suffix=request.suffix,
+            seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+            hyperparameters=request.to_hyperparameters(),
+            tuning=request.to_tuning(),
+            reserved_model_name=tuned_model_name(base, scope.organization, request.suffix),
+            metadata=request.metadata,
+            request_hash=request.fingerprint(),
+        )
+        created = NewEvent(f"Created fine-tuning job: {job.id}")
+        EventRepository(connection, scope).append(job.id, [created])
+        work = WorkRepository(connection)
+        work.add(scope.project_id, WorkKind.VALIDATION, job.id, pool=self._pool)
+        record(connection, principal, "fine_tuning.job.created", job.id)
+        return job
+
+    def list(
+        self,
+        principal: Principal,
+        *,
+        after: str | None,
+        limit: int,
+        metadata: Mapping[str, str],
+        without_metadata: bool,
+    ) -> Page[JobView]:
+        """Raises InvalidCursor."""
+        with self._database.snapshot() as connection:
+            page = JobRepository(connection, principal.scope).list(
+                after=after, limit=limit, metadata=metadata, without_metadata=without_metadata
+            )
+            return Page(tuple(_view(connection, job) for job in page.items), page.has_more)
+
+    def get(self, principal: Principal, job_id: str) -> JobView:
+        """Raises JobNotFound."""
+        with self._database.snapshot() as connection:
+            return _view(connection, JobRepository(connection, principal.scope).get(job_id))
+
+    def cancel(self, principal: Principal, job_id: str, *, is_repeated: bool) -> JobView:
+        """End a job for good. Its work goes with it, so a running attempt finds itself fenced.
+
+        Raises JobNotFound and JobNotCancellable; a repeated request finds its own effect.
+        """
+        with self._database.transaction() as connection:
+            jobs = JobRepository(connection, principal.scope)
+            jobs.get(job_id)
+            work = WorkRepository(connection)
+            for kind in WorkKind:  # before the job, as workers do: two orders could deadlock
+                work.remove(kind, job_id)
+            try:
+                job = jobs.move(job_id, JobStatus.CANCELLED)
+            except InvalidTransition:
+                job = jobs.get(job_id)
+                if is_repeated and job.status == JobStatus.CANCELLED:
+                    return _view(connection, job)
+                raise JobNotCancellable(
+                    f"Job {job_id} has already {_ENDED[job.status]}.", param="fine_tuning_job_id"
+                ) from None
+            cancelled = NewEvent("The job was cancelled")
+            EventRepository(connection, principal.scope).append(job_id, [cancelled])
+            record(connection, principal, "fine_tuning.job.cancelled", job_id)
+            return _view(connection, job)
+
+    def list_events(
+        self, principal: Principal, job_id: str, *, after: str | None, limit: int
+    ) -> Page[JobEvent]:
+        """Raises JobNotFound, InvalidCursor."""
+        with self._database.snapshot() as connection:
+            JobRepository(connection, principal.scope).get(job_id)
+            events = EventRepository(connection, principal.scope)
+            return events.list(job_id, after=after, limit=limit)
+
+    def list_checkpoints(
+        self, principal: Principal, job_id: str, *, after: str | None, limit: int
+    ) -> Page[Checkpoint]:
+        """Raises JobNotFound, InvalidCursor."""
+        with self._database.snapshot() as connection:
+            JobRepository(connection, principal.scope).get(job_id)
+            checkpoints = CheckpointRepository(connection, principal.scope)
+            return checkpoints.list(job_id, after=after, limit=limit)
+
+
+_ENDED = {
+    JobStatus.SUCCEEDED: "succeeded",
+    JobStatus.FAILED: "failed",
+    JobStatus.CANCELLED: "been cancelled",
+}
+
+
+def _view(connection: Connection, job: FineTuningJob) -> JobView:
+    if job.status not in _WAITING:
+        return JobView(job, None)
+    ahead = WorkRepository(connection).waiting_before(job.id)
+    return JobView(job, None if ahead is None else ahead + 1)
+
+
+def _base_to_train(connection: Connection, scope: Scope, name: str) -> str:
+    """The base of this name. Raises ModelNotFound, and UnsupportedParameter for a tuned model."""
+    resolved = ModelRepository(connection, scope).resolve(name)
+    if resolved.delta is not None:
+        raise UnsupportedParameter(
+            f"{name!r} is a tuned model. This server trains from a base model: "
+            f"{resolved.base.name!r} is the base of it.",
+            param="model",
+        )
+    return resolved.base.name
+
+
+def _check_file(connection: Connection, scope: Scope, file_id: str, *, param: str) -> None:
+    """Raises UnknownFile, and InvalidRequest for a file of another purpose."""
+    try:
+        file = FileRepository(connection, scope).get(file_id)
+    except FileNotFound:
+        raise UnknownFile(
+            f"File {file_id!r} does not exist; upload it first.", param=param
+        ) from None
+    if file.purpose != FilePurpose.FINE_TUNE:
+        raise InvalidRequest(
+            f"File {file_id!r} has the purpose {file.purpose.value!r}; upload it again with the "
+            f"purpose {FilePurpose.FINE_TUNE.value!r}.",
+            param=param,
+        )

@@ -1,0 +1,1 @@
+"""What engines tell the api. Not for users."""

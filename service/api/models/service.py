@@ -1,0 +1,74 @@
+"""What can be done with models."""
+
+import logging
+
+from sqlalchemy import Connection
+
+from service.api.models.schemas import Model
+from service.core.database import Database
+from service.core.domain.access import Principal, Scope
+from service.core.domain.jobs import Checkpoint
+from service.core.errors import Forbidden, InvalidRequest, StorageUnavailable
+from service.core.object_keys import job_prefix
+from service.core.repositories.audit import record
+from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.jobs import JobRepository
+from service.core.repositories.models import ModelRepository, model_not_found
+from service.core.repositories.registry import RegistryRepository
+from service.core.storage import ObjectStore
+
+logger = logging.getLogger(__name__)
+
+
+class ModelService:
+    """Bases, which all projects share, and the project's own models."""
+
+    def __init__(self, database: Database, store: ObjectStore) -> None:
+        self._database = database
+        self._store = store
+
+    def list(self, principal: Principal) -> list[Model]:
+        """The default base first, the other bases, then tuned models, newest first."""
+        with self._database.snapshot() as connection:
+            bases = RegistryRepository(connection).list_bases()
+            tuned = ModelRepository(connection, principal.scope).list()
+        return [*map(Model.from_base, bases), *map(Model.from_tuned, tuned)]
+
+    def get(self, principal: Principal, name: str) -> Model:
+        """Raises ModelNotFound."""
+        with self._database.snapshot() as connection:
+            if base := RegistryRepository(connection).find_base(name):
+                return Model.from_base(base)
+            if tuned := ModelRepository(connection, principal.scope).find(name):
+                return Model.from_tuned(tuned)
+            if checkpoint := CheckpointRepository(connection, principal.scope).find_by_name(name):
+                return _checkpoint_model(connection, principal.scope, checkpoint)
+        raise model_not_found(name)
+
+    def delete(self, principal: Principal, name: str) -> None:
+        """Forget a tuned model with its checkpoints, then delete what its job stored.
+
+        Raises ModelNotFound, and Forbidden for a base.
+        """
+        with self._database.transaction() as connection:
+            if RegistryRepository(connection).find_base(name) is not None:
+                raise Forbidden(f"{name!r} is a base model; only the operator removes it.")
+            if CheckpointRepository(connection, principal.scope).find_by_name(name) is not None:
+                raise InvalidRequest(
+                    f"{name!r} is a checkpoint; it is deleted with its model.", param="model"
+                )
+            model = ModelRepository(connection, principal.scope).delete(name)
+            record(connection, principal, "model.deleted", name)
+        self._delete_objects(job_prefix(model.project_id, model.job_id))
+
+    def _delete_objects(self, prefix: str) -> None:
+        """No row points below the prefix any more; what stays behind costs space, nothing else."""
+        try:
+            self._store.delete_prefix(prefix)
+        except StorageUnavailable:
+            logger.warning("objects below %s stay behind: the store does not answer", prefix)
+
+
+def _checkpoint_model(connection: Connection, scope: Scope, checkpoint: Checkpoint) -> Model:
+    job = JobRepository(connection, scope).get(checkpoint.job_id)
+    return Model.from_checkpoint(checkpoint, owned_by=scope.organization, base=job.base)

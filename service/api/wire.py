@@ -1,0 +1,49 @@
+"""What every resource's wire shapes share."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+
+class RequestBody(BaseModel):
+    """A JSON body: types as they are written, and an unknown field is refused by its name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Answer(BaseModel):
+    """A JSON answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ErrorBody(Answer):
+    """Why a request failed."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(Answer):
+    """The body of every answer that is not a success."""
+
+    error: ErrorBody
+
+
+def _within_bounds(pairs: dict[str, str]) -> dict[str, str]:
+    for name, value in pairs.items():
+        if len(name) > 64 or len(value) > 512:
+            raise PydanticCustomError(
+                "metadata_too_long",
+                "a key has at most 64 characters and a value at most 512",
+            )
+    return pairs
+
+
+Metadata = Annotated[dict[str, str], Field(max_length=16), AfterValidator(_within_bounds)]
+"""At most 16 pairs."""
+
+Order = Literal["asc", "desc"]

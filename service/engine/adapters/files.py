@@ -1,0 +1,70 @@
+"""An adapter's files as bytes, each proven by the manifest, which the digest proves.
+
+The bytes that were hashed are the bytes that are parsed: nothing is read a second time.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.core.errors import AdapterCorrupt
+from service.core.manifest import MANIFEST_NAME, Manifest, ManifestFile
+
+CONFIG_NAME = "adapter_config.json"
+WEIGHTS_NAME = "adapter_model.safetensors"
+"""With the manifest the only names that are ever read; whatever else lies there is not touched."""
+
+MAX_MANIFEST_BYTES = 1024**2
+_MAX_CONFIG_BYTES = 1024**2
+_MAX_WEIGHTS_BYTES = 8 * 1024**3
+
+ReadFile = Callable[[str, int], bytes]
+"""(name, limit): the file's bytes; past `limit` it may stop, the difference is found anyhow."""
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """A whole adapter, in memory, unparsed."""
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    config: bytes
+    weights: bytes
+
+    def by_name(self) -> dict[str, bytes]:
+        """In the order to write them: the manifest last, as everywhere."""
+        return {
+            CONFIG_NAME: self.config,
+            WEIGHTS_NAME: self.weights,
+            MANIFEST_NAME: self.manifest_bytes,
+        }
+
+
+def read_verified(digest: str, read: ReadFile) -> AdapterFiles:
+    """Read manifest, configuration and weights. Raises AdapterCorrupt when one is not what the
+    digest promises."""
+    manifest_bytes = read(MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    if hashlib.sha256(manifest_bytes).hexdigest() != digest:
+        raise AdapterCorrupt(f"the manifest does not match the digest {digest}")
+    try:
+        manifest = Manifest.from_bytes(manifest_bytes)
+        listed = {file.name: file for file in manifest.files}
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise AdapterCorrupt("the manifest is not one of a known format") from error
+    return AdapterFiles(
+        manifest=manifest,
+        manifest_bytes=manifest_bytes,
+        config=_read_listed(listed.get(CONFIG_NAME), CONFIG_NAME, _MAX_CONFIG_BYTES, read),
+        weights=_read_listed(listed.get(WEIGHTS_NAME), WEIGHTS_NAME, _MAX_WEIGHTS_BYTES, read),
+    )
+
+
+def _read_listed(file: ManifestFile | None, name: str, limit: int, read: ReadFile) -> bytes:
+    if file is None:
+        raise AdapterCorrupt(f"the manifest lists no {name}")
+    if file.bytes > limit:
+        raise AdapterCorrupt(f"{name} has {file.bytes} bytes; more than {limit} are not loaded")
+    content = read(name, file.bytes)
+    if len(content) != file.bytes or hashlib.sha256(content).hexdigest() != file.sha256:
+        raise AdapterCorrupt(f"{name} is not what its manifest says")
+    return content

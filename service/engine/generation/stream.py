@@ -1,0 +1,45 @@
+"""One stream as the step loop sees it."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from service.core.engine_protocol import AddRequest
+from service.engine.generation.sampling import Draw
+from service.engine.interface import FrameSink
+from service.engine.layers import ServedAdapter
+from service.engine.parts import AdapterWeights
+
+
+@dataclass(eq=False)
+class Stream:
+    """From `add` to its last frame."""
+
+    request: AddRequest
+    sink: FrameSink
+    arrival: int
+    """Order of arrival: the youngest gives way when memory runs out."""
+    tokens: list[int] = field(default_factory=list)
+    """Prompt and answer so far."""
+    computed: int = 0
+    """Tokens whose keys and values are in the cache."""
+    blocks: list[int] = field(default_factory=list)
+    adapter: ServedAdapter | None = None
+    loading: Future[AdapterWeights] | None = None
+
+    def __post_init__(self) -> None:
+        self.tokens = list(self.request.tokens)
+
+    @property
+    def pending(self) -> int:
+        """Tokens to compute before the next one can be drawn."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def answered(self) -> int:
+        return len(self.tokens) - len(self.request.tokens)
+
+    @property
+    def draw(self) -> Draw:
+        """How the next token is drawn."""
+        sampling = self.request.sampling
+        return Draw(sampling.temperature, sampling.top_p, sampling.seed, len(self.tokens))

@@ -1,0 +1,194 @@
+"""The streams of one base: who waits, who is computed, who gives way."""
+
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+
+import torch
+
+from service.core.engine_protocol import AddRequest, FinishReason
+from service.core.errors import AdapterCorrupt, ContextLengthExceeded, InvalidRequest, ServiceError
+from service.engine.generation.frames import FrameCollector
+from service.engine.generation.kv_cache import KvCache
+from service.engine.generation.passes import Sampled, StreamPasses
+from service.engine.generation.resident_adapters import ResidentAdapters
+from service.engine.generation.stream import Stream
+from service.engine.interface import FrameSink
+from service.engine.parts import AdapterSource, EngineLimits
+from service.engine.runner import BaseRunner
+
+
+class BaseStreams:
+    """Continuous batching with chunked prefill. Used by the step loop alone, but for the counts."""
+
+    def __init__(
+        self,
+        runner: BaseRunner,
+        source: AdapterSource,
+        limits: EngineLimits,
+        frames: FrameCollector,
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake` is called from other threads when an adapter has arrived."""
+        self._runner = runner
+        self._limits = limits
+        self._frames = frames
+        self._wake = wake
+        self._adapters = ResidentAdapters(runner, source)
+        self._cache = KvCache(
+            runner.kv_layers,
+            tokens=limits.kv_cache_tokens,
+            block_tokens=limits.kv_block_tokens,
+            dtype=runner.base.dtype,
+            device=runner.base.device,
+        )
+        self._passes = StreamPasses(runner, self._cache)
+        self._arrivals = count()
+        self._waiting: deque[Stream] = deque()
+        self._running: list[Stream] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def active(self) -> int:
+        """Streams that have not ended."""
+        return len(self._waiting) + len(self._running)
+
+    @property
+    def can_step(self) -> bool:
+        """Whether a step would compute something or bring something to its end."""
+        return bool(self._running) or any(_is_loaded(stream) for stream in self._waiting)
+
+    def add(self, request: AddRequest, sink: FrameSink) -> None:
+        """Put a stream into the waiting line, or end it with its error."""
+        stream = Stream(request, sink, next(self._arrivals))
+        try:
+            self._check(stream)
+        except ServiceError as error:
+            self._frames.finish(sink, request.request, "error", error)
+            return
+        self._waiting.append(stream)
+        if request.model.delta is not None:
+            stream.loading = self._adapters.pin(request.model.delta)
+            stream.loading.add_done_callback(lambda _: self._wake())
+
+    def abort(self, request: str, sink: FrameSink) -> None:
+        for stream in (*self._waiting, *self._running):
+            if stream.request.request == request and stream.sink == sink:
+                self._finish(stream, "abort")
+                return
+
+    def fail_all(self, error: ServiceError) -> None:
+        """End every stream, because nothing will be computed any more."""
+        for stream in (*self._waiting, *self._running):
+            self._finish(stream, "error", error)
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """Admit, then one token for every stream that can have one, then a chunk of prompts."""
+        self._admit()
+        self._make_room()
+        decoding = [stream for stream in self._running if stream.pending == 1]
+        prefilling = [stream for stream in self._running if stream.pending > 1]
+        if decoding:
+            self._deliver(self._passes.decode(decoding))
+        if prefilling:
+            budget = self._limits.prefill_chunk_tokens
+            self._deliver(self._passes.prefill(prefilling, budget))
+
+    def _check(self, stream: Stream) -> None:
+        base = self._runner.base
+        wanted = len(stream.tokens) + stream.request.sampling.max_tokens
+        room = min(base.context_length, self._cache.blocks * self._cache.block_tokens)
+        if wanted > room:
+            raise ContextLengthExceeded(
+                f"{len(stream.tokens)} prompt tokens and {stream.request.sampling.max_tokens} "
+                f"answer tokens do not fit the {room} tokens of {base.name!r}"
+            )
+        if not all(0 <= token < self._runner.vocabulary for token in stream.tokens):
+            raise InvalidRequest(f"the prompt holds a token that {base.name!r} does not know")
+
+    def _admit(self) -> None:
+        """First come, first served; a stream whose adapter is on its way holds up nobody."""
+        for stream in tuple(self._waiting):
+            if not _is_loaded(stream):
+                continue
+            if not self._cast_adapter(stream):
+                continue
+            blocks = self._cache.blocks_for(len(stream.tokens))
+            no_place = len(self._running) >= self._limits.max_streams
+            if no_place or blocks > self._cache.free_blocks:
+                return
+            self._waiting.remove(stream)
+            stream.blocks = self._cache.take(blocks)
+            self._running.append(stream)
+
+    def _cast_adapter(self, stream: Stream) -> bool:
+        """Whether the stream can go on; one with a broken adapter has ended."""
+        delta = stream.request.model.delta
+        if delta is not None and stream.adapter is None:
+            assert stream.loading is not None
+            try:
+                stream.adapter = self._adapters.cast(delta, stream.loading)
+            except ServiceError as error:
+                self._finish(stream, "error", error)
+                return False
+        return True
+
+    def _make_room(self) -> None:
+        """A place in the cache for every pending token; the youngest give theirs to the oldest."""
+        for stream in sorted(self._running, key=lambda stream: stream.arrival):
+            missing = self._cache.blocks_for(len(stream.tokens)) - len(stream.blocks)
+            while stream in self._running and missing > self._cache.free_blocks:
+                self._preempt(max(self._running, key=lambda other: other.arrival))
+            if stream in self._running:
+                stream.blocks += self._cache.take(missing)
+
+    def _preempt(self, stream: Stream) -> None:
+        """Back to the head of the line; its tokens stay and are computed again."""
+        self._release_blocks(stream)
+        self._running.remove(stream)
+        self._waiting.appendleft(stream)
+
+    def _deliver(self, sampled: Sampled) -> None:
+        for stream, token in sampled:
+            sampling = stream.request.sampling
+            if token is None:
+                self._finish(stream, "error", _not_finite(stream))
+            elif token in sampling.stop_token_ids:
+                self._finish(stream, "stop")
+            else:
+                stream.tokens.append(token)
+                self._frames.add_token(stream.sink, stream.request.request, token)
+                if stream.answered == sampling.max_tokens:
+                    self._finish(stream, "length")
+
+    def _finish(
+        self, stream: Stream, reason: FinishReason, error: ServiceError | None = None
+    ) -> None:
+        if stream in self._running:
+            self._running.remove(stream)
+        else:
+            self._waiting.remove(stream)
+        self._release_blocks(stream)
+        if stream.request.model.delta is not None:
+            self._adapters.unpin(stream.request.model.delta)
+        self._frames.finish(stream.sink, stream.request.request, reason, error)
+
+    def _release_blocks(self, stream: Stream) -> None:
+        self._cache.give_back(stream.blocks)
+        stream.blocks = []
+        stream.computed = 0
+
+
+def _is_loaded(stream: Stream) -> bool:
+    return stream.loading is None or stream.loading.done()
+
+
+def _not_finite(stream: Stream) -> ServiceError:
+    delta = stream.request.model.delta
+    if delta is None:
+        return ServiceError("the base gave numbers that are not finite")
+    return AdapterCorrupt(f"adapter {delta.id} gives numbers that are not finite")

@@ -1,0 +1,90 @@
+"""Adapters side by side in one tensor a layer, so that one batched product serves them all."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+
+from service.engine.layers.served_adapter import ServedAdapter
+
+
+class AdapterSlots:
+    """The adapters of the streams being decoded.
+
+    An adapter keeps its slot until another needs it, so that streams which come and go copy
+    little. A layer that an adapter does not touch, and the ranks it does not have, are zeros.
+    """
+
+    def __init__(
+        self, linears: Mapping[str, nn.Linear], *, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.device = device
+        self._dtype = dtype
+        self._linears = linears
+        self._slots: list[ServedAdapter] = []
+        self._stacks: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._capacity = self._rank = 0
+
+    @property
+    def used(self) -> int:
+        """Slots that hold an adapter, from 0."""
+        return len(self._slots)
+
+    def place(self, adapters: Iterable[ServedAdapter]) -> dict[ServedAdapter, int]:
+        """Put these adapters into slots, at the cost of others; returns where they are."""
+        wanted = list(dict.fromkeys(adapters))
+        missing = [adapter for adapter in wanted if adapter not in self._slots]
+        if missing or 2 * len(wanted) < self.used:
+            self._make_room(wanted, missing)
+        return {adapter: self._slots.index(adapter) for adapter in wanted}
+
+    def stacked(self, module: str) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """(slots, rank, in) and (slots, rank, out) of a layer; None when no adapter touches it."""
+        stack = self._stacks.get(module)
+        return None if stack is None else (stack[0][: self.used], stack[1][: self.used])
+
+    def _make_room(self, wanted: list[ServedAdapter], missing: list[ServedAdapter]) -> None:
+        touched = {module for adapter in wanted for module in adapter.factors}
+        ranks = (f.a.shape[0] for adapter in wanted for f in adapter.factors.values())
+        rank = max(ranks, default=1)
+        fits = rank <= self._rank and touched <= self._stacks.keys()
+        if not fits or len(wanted) > self._capacity or 2 * len(wanted) < self.used:
+            self._rebuild(wanted, touched, rank)
+            return
+        for adapter in missing:
+            self._write(self._take_slot(adapter, wanted), adapter)
+
+    def _take_slot(self, adapter: ServedAdapter, wanted: list[ServedAdapter]) -> int:
+        if self.used < self._capacity:
+            self._slots.append(adapter)
+            return self.used - 1
+        slot = next(i for i, held in enumerate(self._slots) if held not in wanted)
+        self._slots[slot] = adapter
+        return slot
+
+    def _rebuild(self, wanted: list[ServedAdapter], touched: set[str], rank: int) -> None:
+        self._slots = list(wanted)
+        self._capacity = 1 << (len(wanted) - 1).bit_length()
+        self._rank = rank
+        self._stacks = {}
+        for module in touched:
+            linear = self._linears[module]
+            self._stacks[module] = (
+                self._zeros(self._capacity, rank, linear.in_features),
+                self._zeros(self._capacity, rank, linear.out_features),
+            )
+        for slot, adapter in enumerate(wanted):
+            self._write(slot, adapter)
+
+    def _write(self, slot: int, adapter: ServedAdapter) -> None:
+        for module, (a, b) in self._stacks.items():
+            factors = adapter.factors.get(module)
+            a[slot].zero_()
+            b[slot].zero_()
+            if factors is not None:
+                rank = factors.a.shape[0]
+                a[slot, :rank] = factors.a
+                b[slot, :rank] = factors.b
+
+    def _zeros(self, *shape: int) -> torch.Tensor:
+        return torch.zeros(shape, dtype=self._dtype, device=self.device)

@@ -1,0 +1,74 @@
+"""Rows of adapters being served: no gradient, products written into the base's result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from service.engine.layers.adapter_slots import AdapterSlots
+from service.engine.layers.served_adapter import ServedAdapter
+
+
+@dataclass(frozen=True)
+class ServedRuns:
+    """A RowPlan of few adapters or long runs: two products an adapter."""
+
+    rows: int
+    runs: tuple[tuple[int, int, ServedAdapter], ...]
+    """(first row, row after the last, adapter); rows outside every run are the base's."""
+
+    def add(self, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        for start, stop, adapter in self.runs:
+            factors = adapter.factors.get(module)
+            if factors is not None:
+                y[start:stop].addmm_(F.linear(x[start:stop], factors.a), factors.b)
+        return y
+
+
+class SlottedRows:
+    """A RowPlan of many adapters with few rows each: two batched products over all of them.
+
+    Each slot gets the same number of rows; missing ones are filled with any row, and what they
+    give is not read.
+    """
+
+    def __init__(self, slots: AdapterSlots, slot_of_row: Sequence[int | None]) -> None:
+        """`slot_of_row` ascends; the base's rows (None) come last."""
+        self.rows = len(slot_of_row)
+        self._slots = slots
+        counts = [0] * slots.used
+        for slot in slot_of_row:
+            if slot is not None:
+                counts[slot] += 1
+        self._adapted = sum(counts)
+        self._width = max(counts)
+        self._gather: torch.Tensor | None = None
+        self._scatter: torch.Tensor | None = None
+        if any(count != self._width for count in counts):
+            self._pad(counts)
+
+    def _pad(self, counts: Sequence[int]) -> None:
+        gather, scatter, first = [], [], 0
+        for slot, count in enumerate(counts):
+            rows = [first + i for i in range(count)]
+            gather += rows + [0] * (self._width - count)
+            scatter += [slot * self._width + i for i in range(count)]
+            first += count
+        self._gather = torch.tensor(gather, device=self._slots.device)
+        self._scatter = torch.tensor(scatter, device=self._slots.device)
+
+    def add(self, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        stacked = self._slots.stacked(module)
+        if stacked is None:
+            return y
+        a, b = stacked  # (slots, rank, in), (slots, rank, out)
+        own = x[: self._adapted] if self._gather is None else x.index_select(0, self._gather)
+        inner = torch.bmm(own.view(a.shape[0], self._width, -1), a.transpose(1, 2))
+        mine = y[: self._adapted]
+        if self._scatter is None:
+            mine.view(b.shape[0], self._width, -1).baddbmm_(inner, b)
+        else:
+            outer = torch.bmm(inner, b).view(-1, y.shape[1])
+            mine.add_(outer.index_select(0, self._scatter))
+        return y

@@ -1,0 +1,81 @@
+"""Rows of adapters in training: products that autograd follows, with dropout per row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+
+class TrainedFactors(NamedTuple):
+    """One layer's factors in the base's dtype."""
+
+    a: torch.Tensor
+    """(rank, in_features)"""
+    b: torch.Tensor
+    """(out_features, rank)"""
+
+
+class RowDropout:
+    """Dropout masks for consecutive data rows, each from a generator of its own.
+
+    A row's masks depend on its generator's seed and on the order in which the layers ask, which
+    is the model's; neither micro-batches nor neighbours change them.
+    """
+
+    def __init__(
+        self, probability: float, lengths: Sequence[int], generators: Sequence[torch.Generator]
+    ) -> None:
+        self._keep = 1 - probability
+        self._rows = tuple(zip(lengths, generators, strict=True))
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """`x` (tokens of all rows, features) with dropped entries, the rest scaled up."""
+        kept = [
+            torch.rand(length, x.shape[1], generator=generator, device=x.device) < self._keep
+            for length, generator in self._rows
+        ]
+        return torch.where(torch.cat(kept), x / self._keep, 0)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """Consecutive rows of the batch that belong to one job."""
+
+    length: int
+    factors: Mapping[str, TrainedFactors]
+    scaling: float
+    dropout: RowDropout | None = None
+
+
+@dataclass(frozen=True)
+class TrainedRuns:
+    """A RowPlan whose runs cover the batch from its first row to its last."""
+
+    runs: tuple[TrainedRun, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(run.length for run in self.runs)
+
+    def add(self, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if not any(module in run.factors for run in self.runs):
+            return y
+        parts = []
+        start = 0
+        for run in self.runs:
+            rows = slice(start, start + run.length)
+            parts.append(_adapted(run, module, x[rows], y[rows]))
+            start += run.length
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _adapted(run: TrainedRun, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    factors = run.factors.get(module)
+    if factors is None:
+        return y
+    if run.dropout is not None:
+        x = run.dropout.apply(x)
+    inner = F.linear(x, factors.a)  # (rows, rank)
+    return torch.addmm(y, inner, factors.b.t(), alpha=run.scaling)

@@ -1,0 +1,161 @@
+"""One forward pass of a base over a packed batch: the only place that calls a model.
+
+A faster implementation of some architecture replaces this class and nothing above it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from service.core.errors import ConfigurationError
+from service.engine.attention import (
+    IMPLEMENTATION,
+    AttentionOptions,
+    PackedAttention,
+    PackedRows,
+    register,
+)
+from service.engine.generation.kv_cache import LayerShape
+from service.engine.layers import AdapterSwitch, RowPlan, swap_linears
+from service.engine.parts import LoadedBase
+
+_PROBES = ((1, 2, 3, 4, 5, 6, 7), (8, 9, 10, 11, 12))
+_TOLERANCE = {torch.float32: 1e-3}
+"""Relative difference of the logits; 16-bit formats get the looser bound below."""
+_LOOSE_TOLERANCE = 0.1
+_LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Tokens of several sequences in one line; the plans say what belongs together."""
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    attention: PackedAttention
+    adapters: RowPlan | None = None
+
+
+class BaseRunner:
+    """A resident base, its linear layers and its attention replaced in place."""
+
+    def __init__(self, base: LoadedBase) -> None:
+        """Raises ConfigurationError when the packed pass and the model's own disagree."""
+        self.base = base
+        _refuse_length_dependent_rope(base)
+        model = base.model
+        expected = [_own_logits(model, probe, base.device) for probe in _PROBES]
+        register()
+        model.set_attn_implementation(IMPLEMENTATION)
+        self._switch = AdapterSwitch()
+        self.linears: Mapping[str, nn.Linear] = swap_linears(model, self._switch)
+        self._decoder = model.base_model
+        self._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        self.vocabulary = int(model.config.get_text_config().vocab_size)
+        self._shape_logits = _LogitShape.of(model)
+        self.kv_layers = self._check(torch.cat(expected))
+
+    def hidden(self, batch: PackedBatch) -> torch.Tensor:
+        """(rows, hidden size) after the last norm. Follows the caller's gradient mode."""
+        with self._switch.using(batch.adapters):
+            output = self._decoder(
+                input_ids=batch.tokens[None],
+                position_ids=batch.positions[None],
+                use_cache=False,
+                packed=batch.attention,
+            )
+        hidden: torch.Tensor = output.last_hidden_state[0]
+        return hidden
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """(rows, vocabulary) in fp32."""
+        return self._shape_logits.apply(self._head(hidden).float())
+
+    def tensor(self, values: Sequence[int]) -> torch.Tensor:
+        """Indices on the base's device."""
+        return torch.tensor(values, device=self.base.device)
+
+    @torch.inference_mode()
+    def _check(self, expected: torch.Tensor) -> dict[int, LayerShape]:
+        """Run the probes packed; returns what each attention layer would keep of a token."""
+        attention = _ShapeRecorder([len(probe) for probe in _PROBES], self.base.device)
+        tokens = self.tensor([token for probe in _PROBES for token in probe])
+        positions = self.tensor([i for probe in _PROBES for i in range(len(probe))])
+        got = self.logits(self.hidden(PackedBatch(tokens, positions, attention)))
+        difference = float((got - expected).norm() / expected.norm())
+        layers = self.base.model.config.get_text_config().num_hidden_layers
+        close = difference <= _TOLERANCE.get(self.base.dtype, _LOOSE_TOLERANCE)
+        if not close or len(attention.shapes) != layers:
+            raise ConfigurationError(
+                f"base {self.base.name!r} ({type(self.base.model).__name__}) does not compute the "
+                f"same when its rows are packed (relative difference {difference:.2g}); "
+                "its architecture is not supported"
+            )
+        return attention.shapes
+
+
+@dataclass(frozen=True)
+class _LogitShape:
+    """What some architectures do to the head's result."""
+
+    factor: float
+    softcap: float | None
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> "_LogitShape":
+        config = model.config.get_text_config()
+        factor = getattr(config, "logit_scale", None) or 1.0
+        divisor = getattr(config, "logits_scaling", None) or 1.0
+        return cls(factor / divisor, getattr(config, "final_logit_softcapping", None))
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        if self.factor != 1.0:
+            logits = logits * self.factor
+        if self.softcap is not None:
+            logits = torch.tanh(logits / self.softcap) * self.softcap
+        return logits
+
+
+class _ShapeRecorder:
+    """Packed attention that remembers each layer's key and value shapes."""
+
+    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
+        self._rows = PackedRows(lengths, device)
+        self.shapes: dict[int, LayerShape] = {}
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        options: AttentionOptions,
+    ) -> torch.Tensor:
+        self.shapes[layer] = LayerShape(key.shape[0], key.shape[-1], value.shape[-1])
+        return self._rows.attend(layer, query, key, value, options)
+
+
+@torch.inference_mode()
+def _own_logits(
+    model: PreTrainedModel, tokens: Sequence[int], device: torch.device
+) -> torch.Tensor:
+    """The model's logits as transformers computes them."""
+    output = model(input_ids=torch.tensor([tokens], device=device), use_cache=False)
+    logits: torch.Tensor = output.logits[0].float()
+    return logits
+
+
+def _refuse_length_dependent_rope(base: LoadedBase) -> None:
+    """Such positions depend on the longest row of a batch, so neighbours would change a row."""
+    parameters = getattr(base.model.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = {str(parameters.get("rope_type"))} | {
+        str(layer.get("rope_type")) for layer in parameters.values() if isinstance(layer, dict)
+    }
+    refused = kinds.intersection(_LENGTH_DEPENDENT_ROPE)
+    if refused:
+        raise ConfigurationError(
+            f"base {base.name!r} uses {refused.pop()!r} position scaling, which is not supported"
+        )

@@ -1,0 +1,227 @@
+"""The step loop: one thread that owns the device and interleaves serving with training.
+
+Each turn gives every open stream a token, computes a chunk of waiting prompts, sends the frames,
+and runs one pass of training, so at least one decode step lies between two micro-batches.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from service.core.engine_protocol import (
+    AddRequest,
+    BaseState,
+    CommandBatch,
+    CommandsAccepted,
+    EngineState,
+    OpenSession,
+    ResultBatch,
+    SessionOpened,
+)
+from service.core.errors import EngineOverloaded, EngineUnavailable, ModelNotFound
+from service.engine.generation.frames import FrameCollector
+from service.engine.generation.streams import BaseStreams
+from service.engine.interface import FrameSink
+from service.engine.parts import (
+    AdapterSink,
+    AdapterSource,
+    EngineIdentity,
+    EngineLimits,
+    LoadedBase,
+)
+from service.engine.runner import BaseRunner
+from service.engine.training.loop import TrainingLoop
+from service.engine.training.sessions import TrainingSessions
+
+logger = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 1.0
+_STORING_THREADS = 2
+
+
+class Engine:
+    """An EngineCore over resident bases. `start` it once, `close` it once."""
+
+    def __init__(
+        self,
+        bases: Sequence[LoadedBase],
+        source: AdapterSource,
+        sink: AdapterSink,
+        limits: EngineLimits,
+        identity: EngineIdentity,
+    ) -> None:
+        """Raises ConfigurationError for a base whose architecture is not supported."""
+        self._bases = tuple(bases)
+        self._source = source
+        self._limits = limits
+        self._identity = identity
+        self._lock = threading.RLock()
+        self._wake = threading.Condition(self._lock)
+        self._inbox: list[Callable[[], None]] = []
+        self._new_streams = 0
+        self._is_stopping = False
+        self._failure: BaseException | None = None
+        self._frames = FrameCollector()
+        runners = {base.name: BaseRunner(base) for base in bases}
+        self._streams = {
+            name: BaseStreams(runner, source, limits, self._frames, self._notify)
+            for name, runner in runners.items()
+        }
+        self._sessions = TrainingSessions(runners, source, limits, self._lock, self._wake)
+        self._storing = ThreadPoolExecutor(_STORING_THREADS, thread_name_prefix="engine-store")
+        self._training = TrainingLoop(self._sessions, sink, limits, self._lock, self._storing)
+        self._thread = threading.Thread(target=self._run, name="engine-loop", daemon=True)
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What ended the step loop. Nothing is computed any more, so the process should end too."""
+        return self._failure
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """End all streams and sessions, wait for running uploads."""
+        with self._lock:
+            self._is_stopping = True
+            self._wake.notify_all()
+        self._thread.join()
+        self._storing.shutdown(wait=True)
+
+    # EngineCore
+
+    def open_session(self, request: OpenSession) -> SessionOpened:
+        self._check_alive()
+        return self._sessions.open(request)
+
+    def append_commands(self, session: str, batch: CommandBatch) -> CommandsAccepted:
+        self._check_alive()
+        return self._sessions.append(session, batch)
+
+    def wait_results(self, session: str, after: int, timeout_seconds: float) -> ResultBatch:
+        self._check_alive()
+        return self._sessions.wait_results(session, after, timeout_seconds)
+
+    def close_session(self, session: str) -> None:
+        self._sessions.close(session)
+
+    def add_request(self, request: AddRequest, sink: FrameSink) -> None:
+        with self._lock:
+            self._check_alive()
+            waiting = self._new_streams + sum(s.waiting for s in self._streams.values())
+            if waiting >= self._limits.max_waiting:
+                raise EngineOverloaded(f"{waiting} streams are waiting already")
+            self._new_streams += 1
+            self._post(lambda: self._add(request, sink))
+
+    def abort_request(self, request: str, sink: FrameSink) -> None:
+        with self._lock:
+            self._post(lambda: self._abort(request, sink))
+
+    def state(self) -> EngineState:
+        self._check_alive()
+        with self._lock:
+            active = self._new_streams + sum(s.active for s in self._streams.values())
+            free_slots = self._sessions.free_slots
+        identity = self._identity
+        return EngineState(
+            id=identity.id,
+            url=identity.url,
+            pool=identity.pool,
+            roles=identity.roles,
+            bases=tuple(_describe(base) for base in self._bases),
+            free_slots=free_slots,
+            loaded_adapters=self._source.loaded_ids(),
+            active_streams=active,
+        )
+
+    # The step loop
+
+    def _run(self) -> None:
+        try:
+            while self._take_inbox():
+                self._step()
+        except BaseException as error:
+            logger.critical("the step loop failed", exc_info=error)
+            self._failure = error
+        finally:
+            self._end_everything()
+
+    def _take_inbox(self) -> bool:
+        """Wait for work and apply what the front has posted; False when it is time to stop."""
+        idle = min(_IDLE_SECONDS, self._limits.session_seconds / 4)
+        with self._lock:
+            self._wake.wait_for(self._has_work_held, idle)
+            self._sessions.close_silent_held()
+            posted, self._inbox = self._inbox, []
+            goes_on = not self._is_stopping
+        # Without the lock: the adapter store has locks of its own and calls `_notify`.
+        for apply in posted:
+            apply()
+        return goes_on
+
+    def _has_work_held(self) -> bool:
+        return (
+            self._is_stopping
+            or bool(self._inbox)
+            or any(streams.can_step for streams in self._streams.values())
+            or bool(self._sessions.ready_held())
+        )
+
+    def _step(self) -> None:
+        for streams in self._streams.values():
+            if streams.can_step:
+                streams.step()
+        self._frames.flush()
+        streaming = any(streams.active for streams in self._streams.values())
+        self._training.step(streaming=streaming)
+
+    def _add(self, request: AddRequest, sink: FrameSink) -> None:
+        streams = self._streams.get(request.model.base)
+        if streams is None:
+            error = ModelNotFound(f"this engine does not hold the base {request.model.base!r}")
+            self._frames.finish(sink, request.request, "error", error)
+        else:
+            streams.add(request, sink)
+        with self._lock:
+            self._new_streams -= 1
+
+    def _abort(self, request: str, sink: FrameSink) -> None:
+        for streams in self._streams.values():
+            streams.abort(request, sink)
+
+    def _end_everything(self) -> None:
+        error = EngineUnavailable("the engine's step loop has ended")
+        with self._lock:
+            self._is_stopping = True
+            posted, self._inbox = self._inbox, []
+            self._sessions.close_all_held()
+        for apply in posted:
+            apply()
+        for streams in self._streams.values():
+            streams.fail_all(error)
+        self._frames.flush()
+
+    def _post(self, apply: Callable[[], None]) -> None:
+        self._inbox.append(apply)
+        self._wake.notify_all()
+
+    def _notify(self) -> None:
+        with self._lock:
+            self._wake.notify_all()
+
+    def _check_alive(self) -> None:
+        if self._is_stopping:
+            raise EngineUnavailable("the engine's step loop has ended")
+
+
+def _describe(base: LoadedBase) -> BaseState:
+    return BaseState(
+        name=base.name,
+        digest=base.digest,
+        text_key=base.text_key,
+        context_length=base.context_length,
+        parameters=sum(parameter.numel() for parameter in base.model.parameters()),
+        dtype=str(base.dtype).removeprefix("torch."),
+    )

@@ -1,0 +1,243 @@
+"""Training's part of the step loop: commands in order, micro-batches of several jobs a pass."""
+
+import logging
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from service.core.engine_protocol import (
+    Command,
+    Forward,
+    ForwardBackward,
+    OptimStep,
+    OptimStepDone,
+    Result,
+    RowLoss,
+    Save,
+    SaveSnapshotTaken,
+    SaveStored,
+)
+from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
+from service.engine.parts import AdapterSink, EngineLimits
+from service.engine.training.micro_batches import MicroBatch
+from service.engine.training.passes import PassPart, measure, measure_and_differentiate
+from service.engine.training.saving import Storing, take_snapshot
+from service.engine.training.session import Computation, Session
+from service.engine.training.sessions import TrainingSessions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Share:
+    """What one session gives to a pass: its next micro-batches."""
+
+    session: Session
+    computation: Computation
+    batches: list[MicroBatch]
+
+    @property
+    def part(self) -> PassPart:
+        command = self.computation.command
+        return PassPart(
+            self.session.adapter,
+            tuple(row for batch in self.batches for row in batch.rows),
+            command.normalizer,
+            self.session.request.seed,
+            command.step,
+        )
+
+
+class TrainingLoop:
+    """Used by the step loop alone. What a command raises ends its session and nothing else."""
+
+    def __init__(
+        self,
+        sessions: TrainingSessions,
+        sink: AdapterSink,
+        limits: EngineLimits,
+        lock: threading.RLock,
+        storing: Executor,
+    ) -> None:
+        self._sessions = sessions
+        self._sink = sink
+        self._limits = limits
+        self._lock = lock
+        self._storing = storing
+        self._turn = 0
+
+    def step(self, *, streaming: bool) -> None:
+        """The due optimizer steps and snapshots, then one pass.
+
+        `streaming` keeps the pass short, because somebody waits for the next token.
+        """
+        with self._lock:
+            ready = self._sessions.ready_held()
+        for session in ready:
+            self._run_instant_commands(session)
+        computing = [session for session in ready if self._begin(session)]
+        if computing:
+            self._turn += 1
+            first = self._turn % len(computing)
+            limits = self._limits
+            budget = limits.streaming_merged_tokens if streaming else limits.merged_tokens
+            self._run_pass(_choose([*computing[first:], *computing[:first]], budget))
+
+    def _run_instant_commands(self, session: Session) -> None:
+        while (command := self._head(session)) is not None:
+            if isinstance(command, OptimStep):
+                self._guard(session, command.seq, partial(self._optimize, session, command))
+            elif isinstance(command, Save):
+                self._guard(session, command.seq, partial(self._save, session, command))
+            else:
+                return
+
+    def _head(self, session: Session) -> Command | None:
+        with self._lock:
+            return session.queue[0] if session.queue else None
+
+    def _optimize(self, session: Session, command: OptimStep) -> None:
+        norm = session.optimizer.step(command)
+        done = OptimStepDone(seq=command.seq, grad_norm=norm, skipped=norm is None)
+        self._complete(session, done)
+
+    def _save(self, session: Session, command: Save) -> None:
+        store = take_snapshot(session, command, self._sink)
+        self._complete(session, SaveSnapshotTaken(seq=command.seq))
+        self._storing.submit(self._store, session, command, store)
+
+    def _store(self, session: Session, command: Save, store: Storing) -> None:
+        """On a thread of its own."""
+        try:
+            stored = SaveStored(seq=command.seq, files=store())
+        except Exception as error:
+            self._fail(session, command.seq, error)
+            return
+        with self._lock:
+            session.answer(stored)
+
+    def _begin(self, session: Session) -> bool:
+        """Whether the session has a computation under way or begins one."""
+        command = self._head(session)
+        if command is None:
+            return False
+        if session.computation is None:
+            assert isinstance(command, Forward | ForwardBackward)
+            self._guard(session, command.seq, partial(self._start_computing, session, command))
+        if session.computation is not None and not session.computation.remaining:
+            self._finish(session, session.computation)  # a command without rows
+        return session.computation is not None
+
+    def _start_computing(self, session: Session, command: Forward | ForwardBackward) -> None:
+        limit = self._limits.micro_batch_tokens
+        session.computation = Computation.begin(command, session.runner, limit)
+
+    def _run_pass(self, shares: Sequence[_Share]) -> None:
+        try:
+            self._compute(shares)
+        except torch.AcceleratorError:
+            raise  # the device is lost to everybody
+        except Exception as error:
+            if len(shares) == 1:
+                share = shares[0]
+                self._fail(share.session, share.computation.command.seq, error)
+                return
+            for share in shares:  # whoever is to blame fails alone
+                self._run_pass([share])
+
+    def _compute(self, shares: Sequence[_Share]) -> None:
+        parts = [share.part for share in shares]
+        runner = shares[0].session.runner
+        if isinstance(shares[0].computation.command, Forward):
+            losses = measure(runner, parts)
+            for share, of_share in zip(shares, losses, strict=True):
+                self._take(share, of_share)
+            return
+        losses, gradients = measure_and_differentiate(runner, parts)
+        for share, of_share, gradient in zip(shares, losses, gradients, strict=True):
+            share.session.adapter.add_gradient(gradient)
+            self._take(share, of_share)
+
+    def _take(self, share: _Share, losses: list[RowLoss]) -> None:
+        diverged = [loss.line for loss in losses if not math.isfinite(loss.loss)]
+        if diverged:
+            error = TrainingDiverged(
+                f"the loss of line {diverged[0]} is not finite: lower the learning rate"
+            )
+            self._fail(share.session, share.computation.command.seq, error)
+            return
+        for batch in share.batches:
+            share.computation.finish_micro_batch(losses[: len(batch.rows)])
+            losses = losses[len(batch.rows) :]
+        if not share.computation.remaining:
+            self._finish(share.session, share.computation)
+
+    def _finish(self, session: Session, computation: Computation) -> None:
+        session.computation = None
+        self._complete(session, computation.result())
+
+    def _complete(self, session: Session, result: Result) -> None:
+        """Answer the command at the head of the queue."""
+        with self._lock:
+            if session.queue:  # empty when the session was closed meanwhile
+                session.queue.popleft()
+                session.answer(result)
+
+    def _guard(self, session: Session, seq: int, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:
+            self._fail(session, seq, error)
+
+    def _fail(self, session: Session, seq: int, error: Exception) -> None:
+        if not isinstance(error, ServiceError):
+            logger.error("command %d of %s raised", seq, session.request.job, exc_info=error)
+        with self._lock:
+            session.fail(seq, _as_service_error(error))
+
+
+def _choose(sessions: Sequence[Session], budget: int) -> list[_Share]:
+    """Whole micro-batches in turn, of one base and one kind, until the budget is full.
+
+    The first always gets one.
+    """
+    shares = [
+        _Share(session, session.computation, [])
+        for session in sessions
+        if session.computation is not None and _goes_with(session, sessions[0])
+    ]
+    upcoming = [deque(share.computation.remaining) for share in shares]
+    chosen_tokens = 0
+    took = True
+    while took:
+        took = False
+        for share, batches in zip(shares, upcoming, strict=True):
+            if batches and (not chosen_tokens or chosen_tokens + batches[0].tokens <= budget):
+                chosen_tokens += batches[0].tokens
+                share.batches.append(batches.popleft())
+                took = True
+    return [share for share in shares if share.batches]
+
+
+def _goes_with(session: Session, first: Session) -> bool:
+    if session.computation is None or first.computation is None:
+        return False
+    same_kind = session.computation.command.op == first.computation.command.op
+    return same_kind and session.runner is first.runner
+
+
+def _as_service_error(error: Exception) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    if is_full or "can't allocate memory" in str(error):
+        return OutOfMemory("a micro-batch did not fit the device; shorten the rows")
+    return ServiceError(f"the engine failed with {type(error).__name__}")

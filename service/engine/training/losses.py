@@ -1,0 +1,62 @@
+"""Losses over hidden states. Each gives what its rows report and the gradient to pass back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+_CHUNK = 128
+"""Positions whose logits exist at once: fp32 logits of a whole batch would outweigh all else."""
+
+Head = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class TokenLosses:
+    """Cross-entropy of each position, on the CPU."""
+
+    nll: torch.Tensor
+    """fp32, nats."""
+    is_correct: torch.Tensor
+    """Whether the likeliest token is the target."""
+
+
+def cross_entropy(head: Head, hidden: torch.Tensor, targets: torch.Tensor) -> TokenLosses:
+    """Measure (positions, size) against (positions) token ids."""
+    parts = [_measure(head(hidden[chunk]), targets[chunk]) for chunk in _chunks(hidden.shape[0])]
+    return _join(parts)
+
+
+def cross_entropy_with_gradient(
+    head: Head, hidden: torch.Tensor, targets: torch.Tensor, factors: torch.Tensor
+) -> tuple[TokenLosses, torch.Tensor]:
+    """As `cross_entropy`, and the gradient of Σ factor · nll with respect to `hidden`.
+
+    Each chunk is followed back as soon as it is measured, so its logits are freed before the next.
+    """
+    gradient = torch.empty_like(hidden)
+    parts = []
+    for chunk in _chunks(hidden.shape[0]):
+        leaf = hidden[chunk].detach().requires_grad_()
+        logits = head(leaf)
+        loss = F.cross_entropy(logits, targets[chunk], reduction="none")
+        (gradient[chunk],) = torch.autograd.grad(loss, leaf, factors[chunk])
+        parts.append((loss.detach(), logits.detach().argmax(-1) == targets[chunk]))
+    return _join(parts), gradient
+
+
+def _measure(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    loss = F.cross_entropy(logits, targets, reduction="none")
+    return loss, logits.argmax(-1) == targets
+
+
+def _chunks(positions: int) -> list[slice]:
+    return [slice(start, start + _CHUNK) for start in range(0, positions, _CHUNK)]
+
+
+def _join(parts: list[tuple[torch.Tensor, torch.Tensor]]) -> TokenLosses:
+    if not parts:
+        return TokenLosses(torch.empty(0), torch.empty(0, dtype=torch.bool))
+    losses, correct = zip(*parts, strict=True)
+    return TokenLosses(torch.cat(losses).cpu(), torch.cat(correct).cpu())

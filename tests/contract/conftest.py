@@ -1,0 +1,5 @@
+"""The api under test."""
+
+from tests.api_fixtures import api, engine, http, sdk, tenant, text_codec
+
+__all__ = ["api", "engine", "http", "sdk", "tenant", "text_codec"]

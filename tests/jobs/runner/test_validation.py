@@ -1,0 +1,118 @@
+"""What validation lets through, and what it says about the rest."""
+
+import pytest
+
+from service.core.domain.jobs import JobStatus
+from service.core.domain.work import WorkKind
+from service.core.hyperparameters import SupervisedHyperparameters
+from service.core.repositories.files import FileRepository
+from service.core.repositories.work import WorkRepository
+from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.jobs.shop import GOOD_LINES, OTHER_LINES, Shop, chat_line
+
+pytestmark = pytest.mark.usefixtures("engine")
+
+
+def test_good_files_queue_the_job_with_numbers_for_every_auto(shop: Shop) -> None:
+    job_id = shop.create_job(
+        validation_lines=OTHER_LINES, hyperparameters=SupervisedHyperparameters()
+    )
+
+    job = shop.validate(job_id)
+
+    assert job.status is JobStatus.QUEUED
+    assert job.resolved is not None
+    assert (job.resolved.batch_size, job.resolved.n_epochs) == (4, 10)
+    assert shop.codes(job_id) == ["files_validated"]
+    with shop.database.snapshot() as connection:
+        due = WorkRepository(connection).due(ring_again_seconds=30)
+    assert [(item.kind, item.subject_id) for item in due] == [(WorkKind.TRAINING, job_id)]
+
+
+def test_every_kind_of_bad_row_is_named_with_its_line_and_the_mend(shop: Shop) -> None:
+    lines = [
+        *GOOD_LINES,
+        "{not json",
+        chat_line("A question", "an answer", weight=0),
+        chat_line("A long question " * 600, "an answer"),
+    ]
+
+    job = shop.validate(shop.create_job(lines))
+
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert (job.error.code, job.error.param) == ("invalid_training_file", "training_file")
+    for expected in ("Line 13 is not valid JSON", "Line 14 trains nothing", "Line 15 has 9"):
+        assert expected in job.error.message
+    assert job.finished_at is not None
+    assert shop.codes(job.id) == ["job_failed"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [(GOOD_LINES[:9], "has 9 examples"), ((), "has 0 examples")],
+    ids=["nine", "none"],
+)
+def test_too_few_examples_fail(shop: Shop, lines: list[str], said: str) -> None:
+    job = shop.validate(shop.create_job(lines))
+
+    assert job.error is not None
+    assert said in job.error.message
+    assert job.error.param == "training_file"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (GOOD_LINES, "same content"),
+        ((), "is empty"),
+        (("[]",), "Line 1 is not a JSON object"),
+    ],
+    ids=["training file", "empty", "bad row"],
+)
+def test_a_bad_validation_file_is_named_as_such(shop: Shop, lines: list[str], said: str) -> None:
+    job = shop.validate(shop.create_job(validation_lines=lines))
+
+    assert job.error is not None
+    assert (job.error.code, job.error.param) == ("invalid_validation_file", "validation_file")
+    assert said in job.error.message
+
+
+def test_a_file_deleted_meanwhile_fails_the_job(shop: Shop) -> None:
+    job_id = shop.create_job()
+    shop.resources.store.delete(file_of(shop, job_id))
+
+    job = shop.validate(job_id)
+
+    assert job.error is not None
+    assert job.error.code == "invalid_training_file"
+    assert "no longer exists" in job.error.message
+
+
+def file_of(shop: Shop, job_id: str) -> str:
+    with shop.database.snapshot() as connection:
+        return FileRepository(connection, shop.scope).get(shop.job(job_id).training_file).key
+
+
+def test_a_base_that_no_engine_has_reported_yet_is_waited_for_and_said_once(shop: Shop) -> None:
+    job_id = shop.create_job(base="to-come")
+
+    shop.validate(job_id)
+    shop.end_pauses()
+    job = shop.validate(job_id)
+
+    assert job.status is JobStatus.VALIDATING_FILES
+    assert shop.codes(job_id) == ["waiting"]
+
+
+def test_a_row_of_the_whole_context_is_let_through_and_one_token_more_is_not(
+    shop: Shop, engine: FakeEngine
+) -> None:
+    assert engine.bases[0].context_length == FAKE_BASE.context_length
+    frame = len("<user\n>\n<assistant\n>\n")  # one token each, like every byte of the content
+    content = FAKE_BASE.context_length - frame
+    fits = chat_line("q" * (content - 1), "a")
+    too_long = chat_line("q" * content, "a")
+
+    assert shop.validate(shop.create_job([*GOOD_LINES, fits])).status is JobStatus.QUEUED
+    assert shop.validate(shop.create_job([*GOOD_LINES, too_long])).status is JobStatus.FAILED

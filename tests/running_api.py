@@ -1,0 +1,140 @@
+"""The real api over real HTTP on a free loopback port, inside the test process."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import httpx2
+import openai
+import uvicorn
+
+from service.api.app import create_app
+from service.api.main import api_uvicorn_config, prepare
+from service.core.database import Database, upgrade
+from service.core.domain.access import Principal
+from service.core.repositories.access import AccessRepository
+from service.core.security import hash_api_key, new_api_key
+from service.core.settings import Settings
+from tests.fakes.engine import FakeEngine
+from tests.fakes.serving import INTERNAL_TOKEN
+from tests.polling import poll_until
+from tests.servers.ports import free_port
+from tests.servers.seaweedfs import S3Credentials
+
+_organizations = count(1)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A project with a key, all of its own."""
+
+    principal: Principal
+    key: str
+
+
+@dataclass(frozen=True)
+class RunningApi:
+    """Where it answers, and its database for what only workers would write."""
+
+    url: str
+    settings: Settings
+    database: Database
+
+    def new_tenant(self) -> Tenant:
+        key = new_api_key()
+        hashed = hash_api_key(key, self.settings)
+        with self.database.transaction() as connection:
+            access = AccessRepository(connection)
+            scope = access.ensure_default_project(f"org{next(_organizations)}")
+            access.add_key(scope.project_id, name="test", hashed=hashed, last4=key[-4:])
+            principal = access.find_principal(hashed)
+        assert principal is not None
+        return Tenant(principal, key)
+
+    def client(self, tenant: Tenant) -> httpx2.Client:
+        """Plain HTTP, for what the SDK would not send."""
+        return httpx2.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {tenant.key}"}, timeout=30
+        )
+
+    def sdk(self, tenant: Tenant, *, max_retries: int = 0) -> openai.OpenAI:
+        return openai.OpenAI(
+            base_url=f"{self.url}/v1", api_key=tenant.key, max_retries=max_retries, timeout=30
+        )
+
+    def async_sdk(self, tenant: Tenant) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url=f"{self.url}/v1", api_key=tenant.key, max_retries=0, timeout=30
+        )
+
+    def report(self, engine: FakeEngine) -> httpx2.Response:
+        """What an engine does every two seconds."""
+        state = engine.state()
+        return httpx2.put(
+            f"{self.url}/internal/engines/{state.id}",
+            content=state.model_dump_json(),
+            headers={
+                "Authorization": f"Bearer {INTERNAL_TOKEN}",
+                "Content-Type": "application/json",
+            },
+        )
+
+
+def api_settings(
+    folder: Path, s3_credentials: S3Credentials, valkey_url: str, **changes: object
+) -> Settings:
+    """Settings of an api on a SQLite file of its own."""
+    return Settings.model_validate(
+        {
+            "database_url": f"sqlite:///{folder / 'tunery.db'}",
+            "cache_dir": folder / "cache",
+            "redis_url": valkey_url,
+            "internal_token": INTERNAL_TOKEN,
+            "api_port": free_port(),
+            "drain_seconds": 5,
+            **s3_credentials.as_settings(),
+            **changes,
+        }
+    )
+
+
+@contextmanager
+def running_api(settings: Settings) -> Iterator[RunningApi]:
+    """Served as `service.api.main` serves it, on a migrated database."""
+    upgrade(settings.database_url)
+    prepare(settings)
+    config = api_uvicorn_config(create_app(settings), settings)
+    config.port = settings.api_port
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="api-server")
+    thread.start()
+    database = Database(settings.database_url)
+    try:
+        poll_until(lambda: server.started or not thread.is_alive(), "the api starts")
+        yield RunningApi(f"http://127.0.0.1:{settings.api_port}", settings, database)
+    finally:
+        server.should_exit = True
+        thread.join()
+        database.dispose()
+
+
+@contextmanager
+def reporting(api: RunningApi, engine: FakeEngine) -> Iterator[None]:
+    """Keeps the engine in the registry until the block ends."""
+    stopped = threading.Event()
+
+    def report_until_stopped() -> None:
+        while not stopped.wait(1):
+            api.report(engine)
+
+    assert api.report(engine).status_code == 204
+    thread = threading.Thread(target=report_until_stopped, name="engine-reporter")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,74 @@
+"""The real engine over the tiny base, in this process. Imports torch."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from service.engine.parts import EngineIdentity, EngineLimits, LoadedBase
+from service.engine.scheduler import Engine
+from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
+from tests.tiny_base import CONTEXT_LENGTH, build_tiny_base
+
+BASE = "tiny"
+LIMITS = EngineLimits(
+    micro_batch_tokens=64,
+    merged_tokens=256,
+    streaming_merged_tokens=64,
+    prefill_chunk_tokens=64,
+    kv_cache_tokens=4096,
+)
+
+
+def load_tiny_model(*, seed: int = 0) -> PreTrainedModel:
+    """A fresh copy of the model, as transformers computes it."""
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        _tiny_base_folder(seed), dtype=torch.float32
+    )
+    model.requires_grad_(False)
+    model.eval()
+    return model
+
+
+@cache
+def _tiny_base_folder(seed: int) -> Path:
+    return build_tiny_base(Path(tempfile.mkdtemp(prefix="tiny-base-")), seed=seed)
+
+
+def load_tiny_base(*, name: str = BASE, seed: int = 0) -> LoadedBase:
+    return LoadedBase(
+        name=name,
+        digest=f"{seed:064x}",
+        text_key=f"bases/{seed:064x}/text.json",
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+        context_length=CONTEXT_LENGTH,
+        model=load_tiny_model(seed=seed),
+    )
+
+
+@contextmanager
+def running_engine(
+    *,
+    limits: EngineLimits = LIMITS,
+    source: FakeAdapterSource | None = None,
+    sink: FakeAdapterSink | None = None,
+) -> Iterator[Engine]:
+    identity = EngineIdentity(id="engine-0", url="http://127.0.0.1:1", pool="default")
+    engine = Engine(
+        [load_tiny_base()],
+        source or FakeAdapterSource(),
+        sink or FakeAdapterSink(),
+        limits,
+        identity,
+    )
+    engine.start()
+    try:
+        yield engine
+    finally:
+        engine.close()
+        assert engine.failed is None

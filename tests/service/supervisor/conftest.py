@@ -1,0 +1,10 @@
+from pathlib import Path
+
+import pytest
+
+from tests.service.supervisor.fakes import Run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
