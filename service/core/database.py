@@ -18,6 +18,15 @@ from sqlalchemy.types import Double
 
 from service.core.errors import ConfigurationError, DatabaseUnavailable, InvalidRequest
 
+__all__ = [
+    "Connection",  # what a transaction hands out and repositories take
+    "Database",
+    "database_now",
+    "require_newest_schema",
+    "upgrade",
+    "wait_for_database",
+]
+
 _BUSY_SECONDS = 15
 _MIGRATION_LOCK = 7_235_110
 """Key of the advisory lock under which one process migrates Postgres."""
