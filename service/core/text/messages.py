@@ -22,12 +22,22 @@ def _prepare(message: Message, keep_developer: bool) -> dict[str, Any]:
     }
     if prepared.get("role") == "developer" and not keep_developer:
         prepared["role"] = "system"
+    _replace_function_call(prepared)
     content = prepared.get("content")
     if isinstance(content, list):
         prepared["content"] = "".join(str(part.get("text", "")) for part in content)
     if prepared.get("tool_calls"):
         prepared["tool_calls"] = [_with_parsed_arguments(c) for c in prepared["tool_calls"]]
     return prepared
+
+
+def _replace_function_call(message: dict[str, Any]) -> None:
+    """OpenAI's older form of tool calls, which templates do not know."""
+    if message.get("role") == "function":
+        message["role"] = "tool"
+    function = message.pop("function_call", None)
+    if function:
+        message["tool_calls"] = [{"type": "function", "function": function}]
 
 
 def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -118,6 +118,28 @@ def test_developer_messages_become_system_messages_where_a_template_knows_none(
     assert developer == system
 
 
+def test_the_older_form_of_tool_calls_renders_like_todays(bases: dict[str, Base]) -> None:
+    codec = bases["qwen-2.5"].codec
+    question = {"role": "user", "content": "?"}
+    function = {"name": "f", "arguments": '{"a": 1}'}
+
+    older = codec.render_chat(
+        [
+            question,
+            {"role": "assistant", "content": None, "function_call": function},
+            {"role": "function", "name": "f", "content": "2"},
+        ]
+    )
+
+    assert older == codec.render_chat(
+        [
+            question,
+            {"role": "assistant", "tool_calls": [{"type": "function", "function": function}]},
+            {"role": "tool", "content": "2"},
+        ]
+    )
+
+
 def test_null_fields_are_as_if_absent(bases: dict[str, Base]) -> None:
     codec = bases["llama-3"].codec
     answer = {"role": "assistant", "content": "yes"}
