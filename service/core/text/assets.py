@@ -47,7 +47,7 @@ class TextAssets:
             raise ConfigurationError(f"{folder} has no tokenizer.json: not a usable base model")
         config = _read(folder / "tokenizer_config.json")
         special = _special_tokens({**_read(folder / "special_tokens_map.json"), **config})
-        tokenizer_json = tokenizer.read_text()
+        tokenizer_json = tokenizer.read_text("utf-8")
         return cls(
             tokenizer_json=tokenizer_json,
             chat_template=_template(folder, config),
@@ -58,7 +58,7 @@ class TextAssets:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
@@ -75,7 +75,7 @@ def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
 def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
     beside = folder / "chat_template.jinja"
     if beside.is_file():
-        return beside.read_text()
+        return beside.read_text("utf-8")
     template = config.get("chat_template")
     if isinstance(template, list):  # several named ones
         template = next((t["template"] for t in template if t.get("name") == "default"), None)
