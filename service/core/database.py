@@ -19,6 +19,15 @@ from sqlalchemy.types import Double
 
 from service.core.errors import ConfigurationError, DatabaseUnavailable, InvalidRequest
 
+__all__ = [
+    "Connection",  # what a transaction hands out and repositories take
+    "Database",
+    "database_now",
+    "require_newest_schema",
+    "upgrade",
+    "wait_for_database",
+]
+
 _BUSY_SECONDS = 15
 _POOL_SIZE = 20
 """Connections that stay open; half as many more come and go. An api process has 40 threads."""
