@@ -45,6 +45,11 @@ def make_adapter(
 def peft_model(model: PreTrainedModel, weights: AdapterWeights, folder: Path) -> PeftModel:
     """`model` with the adapter, through files as peft reads them."""
     write_peft_files(weights, folder)
+    return load_peft(model, folder)
+
+
+def load_peft(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """`model` with the adapter that lies in a folder."""
     adapted = PeftModel.from_pretrained(model, str(folder))
     adapted.eval()
     return adapted
