@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from itertools import count
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck
@@ -54,8 +55,11 @@ _JOBS = st.integers(0, 2)
 class Histories(RuleBasedStateMachine):
     """Each example is an organisation and a pool of its own in one database."""
 
-    def __init__(self, resources: Resources) -> None:
+    given: ClassVar[Resources]
+
+    def __init__(self) -> None:
         super().__init__()
+        resources = self.given
         number = next(_numbers)
         pool = {"pool": f"p{number}", "lease_seconds": 3600}
         self.resources = dataclasses.replace(
@@ -252,10 +256,8 @@ def test_promises_hold_in_random_histories(
 
 
 def examine(resources: Resources) -> None:
-    run_state_machine_as_test(
-        lambda: Histories(resources),
-        settings=_EXTENT,
-    )
+    machine = type("BoundHistories", (Histories,), {"given": resources})
+    run_state_machine_as_test(machine, settings=_EXTENT)
 
 
 _EXTENT = hypothesis_settings(

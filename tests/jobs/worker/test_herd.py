@@ -36,15 +36,21 @@ def herd(folder: Path, main: str, *, drain_seconds: float = 60) -> Iterator[Runn
     """One child; yields once it runs."""
     code = _HERD.format(folder=str(folder), main=main, drain_seconds=drain_seconds)
     with running_python(code, Settings(), folder / "log") as parent:
-        poll_until((folder / main).exists, "the child runs")
+        poll_until(lambda: starts(folder, main) == "x", "the child runs")
         yield parent
+
+
+def starts(folder: Path, main: str) -> str:
+    """One x a start."""
+    trace = folder / main
+    return trace.read_text() if trace.exists() else ""
 
 
 def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     with herd(tmp_path, "obedient") as parent:
         (child,) = parent.children
         os.kill(child, signal.SIGKILL)
-        poll_until(lambda: (tmp_path / "obedient").read_text() == "xx", "another one runs")
+        poll_until(lambda: starts(tmp_path, "obedient") == "xx", "another one runs")
 
 
 def test_a_stop_waits_for_children_that_end(tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ from service.core.domain.jobs import JobStatus
 from service.core.domain.work import WorkKind
 from service.core.queue import TASKS
 from service.core.settings import Settings
+from service.supervisor.ports import free_port_pairs
 from tests.fakes.engine import FakeEngine
 from tests.jobs.processes import Running, is_alive, running_reconciler, running_worker
 from tests.jobs.shop import GOOD_LINES, Shop
 from tests.polling import poll_until
-from tests.servers.ports import free_port
 from tests.servers.valkey import running_valkey
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -202,7 +202,7 @@ def test_nothing_but_our_tasks_can_be_run_through_redis(
 def test_a_redis_outage_in_mid_training_is_not_noticed_by_the_job(
     shop: Shop, settings: Settings, engine: FakeEngine, tmp_path: Path
 ) -> None:
-    port, folder = free_port(), tmp_path / "valkey"
+    port, folder = free_port_pairs(1)[0], tmp_path / "valkey"
     with ExitStack() as outage:
         url = outage.enter_context(running_valkey(folder, port=port))
         settings = settings.model_copy(update={"redis_url": url})
@@ -221,13 +221,14 @@ def test_a_redis_outage_in_mid_training_is_not_noticed_by_the_job(
 def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
     shop: Shop, settings: Settings, tmp_path: Path
 ) -> None:
-    port = free_port()
-    settings = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{port}/0"})
+    port, folder = free_port_pairs(1)[0], tmp_path / "valkey"
+    with running_valkey(folder, port=port) as url:
+        settings = settings.model_copy(update={"redis_url": url})
     job_id = shop.create_job()
 
     with running_both(settings) as worker:
         poll_until(lambda: worker.said("waiting for Redis"), "it waits")
-        with running_valkey(tmp_path / "valkey", port=port):
+        with running_valkey(folder, port=port):
             wait_for(shop, job_id, JobStatus.SUCCEEDED)
             assert worker.terminate() == 0
 
