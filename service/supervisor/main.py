@@ -12,8 +12,9 @@ from service.core.errors import ConfigurationError
 from service.core.settings import Settings
 from service.supervisor.files import exclusive, prepare_folder, private_files, write_private
 from service.supervisor.logs import Report, print_report
-from service.supervisor.ports import is_free
+from service.supervisor.ports import GRPC_OFFSET, is_free
 from service.supervisor.probes import http_ok, redis_answers, s3_takes_writes
+from service.supervisor.seaweedfs import remove_sockets
 from service.supervisor.stack import STOP_ORDER, local_url, programs, resolve, servers
 from service.supervisor.state import State, load_or_create_state
 from service.supervisor.supervisor import Stage, Supervisor
@@ -93,6 +94,7 @@ async def _supervise(given: Settings, state: State, report: Report) -> int:
         return await supervisor.run(announce)
     finally:
         (given.data_dir / CONNECTION_FILE).unlink(missing_ok=True)
+        remove_sockets(port + more for port in state.ports.values() for more in (0, GRPC_OFFSET))
 
 
 def _migrate(settings: Settings, report: Report) -> None:
