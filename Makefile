@@ -51,11 +51,13 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m service.api.openapi --check
+	$(BIN)/python docs/generate_settings.py --check
 
 # --- upkeep ---
 
 UV := uv==0.13.9
-EXTRAS := --extra api --extra worker --extra engine --extra embedded
+EXTRAS := --extra api --extra engine --extra embedded
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header \
 	$(PROJECTS:%=%/pyproject.toml) requirements/build.in

@@ -1,6 +1,7 @@
 """A base model small enough for a test: random weights, byte-level tokens, a ChatML template."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 CHATML = (
@@ -40,26 +41,33 @@ def build_tiny_base(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def write_tokenizer(folder: Path) -> int:
-    """Write tokenizer.json and its config; returns the number of tokens: three special ones and
-    one for every byte."""
+def write_tokenizer(
+    folder: Path,
+    *,
+    special: Sequence[str] = _SPECIAL,
+    chat_template: str = CHATML,
+    bos_token: str = "<|im_start|>",
+    eos_token: str = "<|im_end|>",
+) -> int:
+    """Write tokenizer.json and its config; returns the number of tokens: the special ones first,
+    then one for every byte."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate([*_SPECIAL, *alphabet])}
+    vocabulary = {token: i for i, token in enumerate([*special, *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(s, special=True, normalized=False) for s in _SPECIAL])
+    tokenizer.add_special_tokens([AddedToken(s, special=True, normalized=False) for s in special])
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": "<|im_start|>",
-        "eos_token": "<|im_end|>",
-        "pad_token": "<|im_end|>",
-        "unk_token": "<|endoftext|>",
-        "chat_template": CHATML,
+        "bos_token": bos_token,
+        "eos_token": eos_token,
+        "pad_token": eos_token,
+        "unk_token": special[0],
+        "chat_template": chat_template,
         "model_max_length": CONTEXT_LENGTH,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))

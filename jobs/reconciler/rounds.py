@@ -2,10 +2,8 @@
 
 import logging
 
-from sqlalchemy import Connection
-
 from jobs.runner import outcomes
-from service.core.database import Database
+from service.core.database import Connection, Database
 from service.core.domain.work import Claim
 from service.core.errors import DatabaseUnavailable, StaleEpoch
 from service.core.queue import Doorbell

@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import Connection
-
 from jobs.runner import events, outcomes
 from jobs.runner.control import AttemptControl, Drained, NotYet
 from jobs.runner.heartbeat import Heartbeat
 from jobs.runner.patience import patiently
 from jobs.runner.resources import Resources
+from service.core.database import Connection
 from service.core.domain.access import Scope
 from service.core.domain.jobs import EventLevel, JobError
 from service.core.domain.work import Claim, WorkKind

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from jobs.methods.batches import TokenRow
 from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
 from jobs.runner.rows import token_rows
+from service.core.database import Connection
 from service.core.datasets import invalid_file
 from service.core.domain.files import File
 from service.core.domain.jobs import FineTuningJob

@@ -6,9 +6,8 @@ job is over already is only removed.
 
 from dataclasses import asdict
 
-from sqlalchemy import Connection
-
 from jobs.runner import events
+from service.core.database import Connection
 from service.core.domain.access import Scope
 from service.core.domain.jobs import JobError, JobStatus, NewEvent
 from service.core.domain.work import Claim

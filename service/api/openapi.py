@@ -1,9 +1,11 @@
 """Writes `clients/openapi.json`: `python -m service.api.openapi`.
 
-The description depends on the code alone; a test holds the committed file equal to it.
+The description depends on the code alone; a test holds the committed file equal to it. With
+`--check` nothing is written; the exit code says whether the file is up to date.
 """
 
 import json
+import sys
 from pathlib import Path
 
 from service.api.app import create_app
@@ -18,6 +20,14 @@ def render_openapi() -> str:
     return json.dumps(description, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-if __name__ == "__main__":
+def main() -> int:
+    rendered = render_openapi()
+    if "--check" in sys.argv[1:]:
+        return int(OPENAPI_PATH.read_text(encoding="utf-8") != rendered)
     OPENAPI_PATH.parent.mkdir(exist_ok=True)
-    OPENAPI_PATH.write_text(render_openapi(), encoding="utf-8")
+    OPENAPI_PATH.write_text(rendered, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

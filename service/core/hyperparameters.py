@@ -77,7 +77,7 @@ def base_learning_rate(parameters: int) -> float:
     Wider models want smaller steps, about width^-0.78; width grows like the cube root of
     `parameters`. 1e-3 for 135 million, 3.5e-4 for 8 billion.
     """
-    return _SMALL_MODEL_LEARNING_RATE * float(_SMALL_MODEL_PARAMETERS / max(1, parameters)) ** 0.26
+    return _SMALL_MODEL_LEARNING_RATE * math.pow(_SMALL_MODEL_PARAMETERS / max(1, parameters), 0.26)
 
 
 def resolve(

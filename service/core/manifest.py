@@ -48,5 +48,8 @@ class Manifest:
         fields = json.loads(content)
         if not isinstance(fields, dict) or fields.get("format") != 1:
             raise ValueError("not a manifest of format 1")
-        files = tuple(ManifestFile(**entry) for entry in fields.pop("files"))
-        return cls(files=files, **fields)
+        try:
+            files = tuple(ManifestFile(**entry) for entry in fields.pop("files"))
+            return cls(files=files, **fields)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a whole manifest: {error}") from error

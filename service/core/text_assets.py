@@ -16,7 +16,7 @@ def load_text_assets(store: ObjectStore, base: Base, cache_dir: Path) -> TextAss
     """
     cached = cache_dir / "text" / f"{base.digest}.json"
     if cached.is_file():
-        return TextAssets.from_json(cached.read_text())
+        return TextAssets.from_json(cached.read_text("utf-8"))
     content = store.get_bytes(base.text_key)
     assets = TextAssets.from_json(content.decode())
     cached.parent.mkdir(parents=True, exist_ok=True)

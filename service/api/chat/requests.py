@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from service.api.wire import Metadata, RequestBody
 from service.core.engine_protocol import Sampling
 from service.core.errors import InvalidRequest
-from service.core.text.template import Message
+from service.core.text.messages import Message
 
 MAX_CHOICES = 8
 _MAX_STOPS = 4

@@ -4,10 +4,8 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from service.api.fine_tuning.requests import CreateJob
-from service.core.database import Database
+from service.core.database import Connection, Database
 from service.core.domain.access import Principal, Scope
 from service.core.domain.files import FilePurpose
 from service.core.domain.jobs import (

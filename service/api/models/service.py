@@ -2,10 +2,8 @@
 
 import logging
 
-from sqlalchemy import Connection
-
 from service.api.models.schemas import Model
-from service.core.database import Database
+from service.core.database import Connection, Database
 from service.core.domain.access import Principal, Scope
 from service.core.domain.jobs import Checkpoint
 from service.core.errors import Forbidden, InvalidRequest, StorageUnavailable

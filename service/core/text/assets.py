@@ -6,9 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from service.core.errors import ConfigurationError
 
-_SPECIAL_NAMES = ("bos_token", "eos_token", "pad_token", "unk_token")
+_SPECIAL_NAMES = (
+    *("bos_token", "eos_token", "pad_token", "unk_token"),
+    *("sep_token", "cls_token", "mask_token"),
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class TextAssets:
     """Content of `tokenizer.json`."""
     chat_template: str | None
     special_tokens: Mapping[str, str]
-    """Of bos_token, eos_token, pad_token, unk_token those that exist; templates refer to them."""
+    """bos_token, eos_token and the like, those that exist; templates refer to them."""
     eos_token_ids: tuple[int, ...]
     """Every id that ends a turn."""
     add_bos: bool
@@ -42,18 +47,18 @@ class TextAssets:
             raise ConfigurationError(f"{folder} has no tokenizer.json: not a usable base model")
         config = _read(folder / "tokenizer_config.json")
         special = _special_tokens({**_read(folder / "special_tokens_map.json"), **config})
-        tokenizer_json = tokenizer.read_text()
+        tokenizer_json = tokenizer.read_text("utf-8")
         return cls(
             tokenizer_json=tokenizer_json,
             chat_template=_template(folder, config),
             special_tokens=special,
             eos_token_ids=_eos_ids(folder, tokenizer_json, special.get("eos_token")),
-            add_bos=bool(config.get("add_bos_token", False)) and "bos_token" in special,
+            add_bos=_adds_bos(tokenizer_json, config, special.get("bos_token")),
         )
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
@@ -70,7 +75,7 @@ def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
 def _template(folder: Path, config: Mapping[str, Any]) -> str | None:
     beside = folder / "chat_template.jinja"
     if beside.is_file():
-        return beside.read_text()
+        return beside.read_text("utf-8")
     template = config.get("chat_template")
     if isinstance(template, list):  # several named ones
         template = next((t["template"] for t in template if t.get("name") == "default"), None)
@@ -88,3 +93,10 @@ def _eos_ids(folder: Path, tokenizer_json: str, eos_token: str | None) -> tuple[
         if token["content"] == eos_token:
             ids.add(token["id"])
     return tuple(sorted(ids))
+
+
+def _adds_bos(tokenizer_json: str, config: Mapping[str, Any], bos_token: str | None) -> bool:
+    """As the config says, else as the tokenizer's own post-processor does."""
+    if bos_token is None or "add_bos_token" in config:
+        return bos_token is not None and bool(config["add_bos_token"])
+    return Tokenizer.from_str(tokenizer_json).encode("a").tokens[:1] == [bos_token]

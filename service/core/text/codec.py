@@ -2,21 +2,20 @@
 
 from collections.abc import Sequence
 
-from tokenizers import Tokenizer
-
 from service.core.errors import ChatTemplateError
 from service.core.text.assets import TextAssets
-from service.core.text.guard import SpecialTokenGuard
-from service.core.text.spans import TrainingTokens, assistant_spans, weigh
+from service.core.text.guard import SpecialTokenGuard, plain_tokenizer
+from service.core.text.messages import Message, Tool
+from service.core.text.spans import TrainingTokens, assistant_spans, message_weight, weigh
 from service.core.text.stream import TokenStream
-from service.core.text.template import ChatTemplate, Message, Tool
+from service.core.text.template import ChatTemplate
 
 
 class TextCodec:
     """Built once a base; thread-safe."""
 
     def __init__(self, assets: TextAssets) -> None:
-        self._tokenizer = Tokenizer.from_str(assets.tokenizer_json)
+        self._tokenizer = plain_tokenizer(assets.tokenizer_json)
         self._guard = SpecialTokenGuard(assets.tokenizer_json)
         self._assets = assets
         self._template = (
@@ -46,15 +45,18 @@ class TextCodec:
         add_generation_prompt: bool = True,
     ) -> str:
         """The conversation as the model's template writes it. Raises ChatTemplateError."""
-        return self._chat_template().render(
-            messages, tools=tools, add_generation_prompt=add_generation_prompt
+        template = self._chat_template()
+        return template.render(
+            template.prepare(messages), tools=tools, add_generation_prompt=add_generation_prompt
         )
 
     def encode_chat_prompt(
         self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
     ) -> list[int]:
         """Ids of the conversation up to where the assistant begins. Raises ChatTemplateError."""
-        rendered = self.render_chat(self._guard.protect(messages), tools=self._protected(tools))
+        rendered = self._chat_template().render(
+            self._prepared(messages), tools=self._guard.protect(tools), add_generation_prompt=True
+        )
         return self._guard.encode(rendered).ids
 
     def training_row(
@@ -67,9 +69,9 @@ class TextCodec:
         """
         rendered, spans = assistant_spans(
             self._chat_template(),
-            self._guard.protect(messages),
-            self._protected(tools),
-            self._guard.strings,
+            self._prepared(messages),
+            [message_weight(message) for message in messages],
+            self._guard.protect(tools),
         )
         return weigh(rendered, self._guard.encode(rendered), spans)
 
@@ -94,8 +96,11 @@ class TextCodec:
             )
         return self._template
 
-    def _protected(self, tools: Sequence[Tool] | None) -> Sequence[Tool] | None:
-        return None if tools is None else self._guard.protect(tools)
+    def _prepared(self, messages: Sequence[Message]) -> list[Message]:
+        """Ready to render. Protected last: joining parts or unescaping JSON may only then make a
+        special token's string whole."""
+        protected: list[Message] = self._guard.protect(self._chat_template().prepare(messages))
+        return protected
 
     def _bos(self) -> list[int]:
         return self._special("bos_token") if self._assets.add_bos else []

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from service.core.errors import TemplateNotPrefixStable
 from service.core.text.guard import Encoding, unmarked_position
-from service.core.text.template import ChatTemplate, Message, Tool
+from service.core.text.messages import Message, Tool
+from service.core.text.template import ChatTemplate
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class Span:
 
 def assistant_spans(
     template: ChatTemplate,
-    messages: Sequence[Message],
+    prepared: Sequence[Message],
+    weights: Sequence[float],
     tools: Sequence[Tool] | None,
-    special_strings: Sequence[str],
 ) -> tuple[str, list[Span]]:
     """The rendered conversation and its trained spans, in characters of it.
 
@@ -46,14 +47,13 @@ def assistant_spans(
     that some templates put after it is not the model's to say. Raises TemplateNotPrefixStable,
     ChatTemplateError.
     """
-    whole = template.render(messages, tools=tools, add_generation_prompt=False)
+    whole = template.render(prepared, tools=tools, add_generation_prompt=False)
     spans = []
-    for index, message in enumerate(messages):
-        weight = float(message.get("weight", 1) or 0) if message["role"] == "assistant" else 0.0
+    for index, weight in enumerate(weights):
         if not weight:
             continue
-        prompt = template.render(messages[:index], tools=tools, add_generation_prompt=True)
-        through = template.render(messages[: index + 1], tools=tools, add_generation_prompt=False)
+        prompt = template.render(prepared[:index], tools=tools, add_generation_prompt=True)
+        through = template.render(prepared[: index + 1], tools=tools, add_generation_prompt=False)
         if not (through.startswith(prompt) and whole.startswith(through)):
             raise TemplateNotPrefixStable(
                 f"The model's chat template renders message {index + 1} differently depending on "
@@ -62,16 +62,14 @@ def assistant_spans(
                 "earlier assistant messages weight 0.",
                 param="messages",
             )
-        spans.append(Span(len(prompt), _end_of_turn(through, len(prompt), special_strings), weight))
+        end = max(len(prompt), len(through.rstrip()))
+        spans.append(Span(len(prompt), end, weight))
     return whole, spans
 
 
-def _end_of_turn(through: str, start: int, special_strings: Sequence[str]) -> int:
-    """End of the last special token if only white space follows it, else of the last text."""
-    stripped = len(through.rstrip())
-    if any(through.endswith(special, start, stripped) for special in special_strings):
-        return stripped
-    return max(start, stripped)
+def message_weight(message: Message) -> float:
+    """How much a message is trained: 0 or 1, only the assistant's, 1 if it does not say."""
+    return float(message.get("weight", 1) or 0) if message["role"] == "assistant" else 0.0
 
 
 def weigh(rendered: str, encoding: Encoding, spans: Sequence[Span]) -> TrainingTokens:

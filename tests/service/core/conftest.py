@@ -1,4 +1,4 @@
-"""Databases for the kernel's tests: always SQLite, and Postgres from a wheel."""
+"""Databases for the kernel's tests: SQLite, and Postgres from a wheel."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +10,20 @@ from service.core.domain.access import Scope
 from service.core.repositories.access import AccessRepository
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of a database without a schema, of either kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'tunery.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    url = f"sqlite:///{tmp_path / 'tunery.db'}"
-    upgrade(url)
-    opened = Database(url)
+def database(empty_url: str) -> Iterator[Database]:
+    """With the newest schema."""
+    upgrade(empty_url)
+    opened = Database(empty_url)
     yield opened
     opened.dispose()
 

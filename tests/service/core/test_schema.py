@@ -1,7 +1,7 @@
 """The migrations make exactly the schema that the code declares, on both databases."""
 
-from collections.abc import Iterator
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -10,14 +10,6 @@ from alembic.migration import MigrationContext
 from service.core.database import Database, require_newest_schema, upgrade
 from service.core.errors import ConfigurationError
 from service.core.tables import OPERATOR_TABLES, metadata
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'empty.db'}"
-    else:
-        yield request.getfixturevalue("postgres_url")
 
 
 def test_the_migrated_schema_equals_the_declared_one(empty_url: str) -> None:
@@ -30,6 +22,18 @@ def test_the_migrated_schema_equals_the_declared_one(empty_url: str) -> None:
     database.dispose()
 
     assert differences == []
+
+
+def test_processes_that_migrate_at_once_do_not_disturb_each_other(empty_url: str) -> None:
+    program = "import sys; from service.core.database import upgrade; upgrade(sys.argv[1])"
+    command = [sys.executable, "-c", program, empty_url]
+
+    migrating = [subprocess.Popen(command) for _ in range(3)]
+
+    assert [process.wait() for process in migrating] == [0, 0, 0]
+    database = Database(empty_url)
+    require_newest_schema(database)
+    database.dispose()
 
 
 def test_a_process_refuses_to_start_behind_the_newest_schema(empty_url: str) -> None:
