@@ -1,6 +1,7 @@
 """The tiny base as a GGUF file, as small as one gets: full precision, byte-level tokens."""
 
 from pathlib import Path
+from typing import Any
 
 MERGES = ["Ġ Ġ", "t h", "th e"]
 
@@ -42,7 +43,7 @@ def write_tiny_gguf(path: Path, folder: Path, *, pre_tokenizer: str = "smollm") 
     return path
 
 
-def _add_tokenizer(writer, folder: Path, size: int, pre_tokenizer: str) -> None:
+def _add_tokenizer(writer: Any, folder: Path, size: int, pre_tokenizer: str) -> None:
     import gguf
     from tokenizers import Tokenizer
 
@@ -67,7 +68,7 @@ def _add_tokenizer(writer, folder: Path, size: int, pre_tokenizer: str) -> None:
     writer.add_chat_template(CHATML)
 
 
-def _interleaved(weight, heads: int):
+def _interleaved(weight: Any, heads: int) -> Any:
     """The file keeps each head's rotary halves interleaved."""
     rows, columns = weight.shape
     return (

@@ -146,7 +146,9 @@ def _print_answers(
     console: Console, questions: Sequence[Question], before: list[str], after: list[str]
 ) -> None:
     """One mail of each category with both answers."""
-    table = Table("mail", "base", "tuned", show_lines=True)
+    table = Table(show_lines=True)
+    for name in ("mail", "base", "tuned"):
+        table.add_column(name, ratio=1, overflow="fold")  # JSON has no spaces to break at
     shown: set[str] = set()
     for question, base_text, tuned_text in zip(questions, before, after, strict=True):
         if question.expected.category not in shown:

@@ -17,11 +17,14 @@ from service.supervisor.ports import is_free
 from service.supervisor.probes import redis_answers, s3_takes_writes
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "api": ("fastapi", "uvicorn", "sqlalchemy", "alembic", "redis", "rq", "boto3", "tokenizers"),
-    "worker": ("rq", "redis", "sqlalchemy", "boto3", "tokenizers", "jinja2"),
-    "engine": ("torch", "transformers", "peft", "safetensors", "fastapi", "uvicorn"),
+    "api": ("fastapi", "python_multipart", "uvicorn"),
+    "worker": ("psutil",),
+    "engine": (
+        *("accelerate", "fastapi", "gguf", "numpy", "peft"),
+        *("safetensors", "torch", "transformers", "uvicorn"),
+    ),
 }
-"""Import names that show whether an extra of the distribution is installed."""
+"""By extra of the distribution, the import names of what it installs."""
 
 _FAST_FLAGS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 _MEMORY_BYTES = 3 * 1024**3

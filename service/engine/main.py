@@ -38,8 +38,7 @@ def run(settings: Settings) -> None:
         store = ObjectStore.from_settings(settings)
         bases = [_load(name, source, settings, store) for name, source in settings.bases.items()]
         adapters = _adapter_store(settings, store, bases)
-        sink = ObjectStoreSink(store)
-        engine = Engine(bases, adapters, sink, _limits(settings), _identity(settings))
+        engine = _engine(settings, store, bases, adapters)
         front = EngineFront(engine, listener, settings, on_failure=stops.request)
         beacon = _beacon(engine, settings, stops)
         stops.defer()
@@ -90,6 +89,16 @@ def _adapter_store(
         memory_bytes=settings.adapter_memory_bytes,
         shapes=shapes,
     )
+
+
+def _engine(
+    settings: Settings, store: ObjectStore, bases: Sequence[LoadedBase], adapters: AdapterStore
+) -> Engine:
+    started = time.monotonic()
+    sink = ObjectStoreSink(store)
+    engine = Engine(bases, adapters, sink, _limits(settings), _identity(settings))
+    logger.info("step loop prepared in %.1f s", time.monotonic() - started)
+    return engine
 
 
 def _limits(settings: Settings) -> EngineLimits:

@@ -77,7 +77,7 @@ class Keeper:
             await self._watch(process)
         code = await process.wait()
         kill_group(process)
-        self._say(describe_exit(code) + ("" if was_ready else " before it was ready"))
+        self._say(describe_exit(code) + ("" if was_ready else self._last_words()))
         return was_ready
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> bool:
@@ -124,6 +124,11 @@ class Keeper:
 
     def _say(self, text: str) -> None:
         self._report(self.component.name, text)
+
+    def _last_words(self) -> str:
+        """Most programs end with the reason."""
+        said = last_lines(self._log, 1)
+        return " before it was ready" + (f": {said[0]}" if said else "")
 
     def _obituary(self, failed_starts: int) -> str:
         name = self.component.name

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from service.core.database import upgrade, wait_for_database
+from service.core.database import upgrade
 from service.core.errors import ConfigurationError
 from service.core.settings import Settings
 from service.supervisor.files import exclusive, prepare_folder, private_files, write_private
+from service.supervisor.given_parts import check_given_parts
 from service.supervisor.logs import Report, print_report
-from service.supervisor.ports import is_free
-from service.supervisor.probes import http_ok, redis_answers, s3_takes_writes
+from service.supervisor.ports import GRPC_OFFSET, is_free
+from service.supervisor.probes import http_ok
+from service.supervisor.seaweedfs import remove_sockets
 from service.supervisor.stack import STOP_ORDER, local_url, programs, resolve, servers
 from service.supervisor.state import State, load_or_create_state
 from service.supervisor.supervisor import Stage, Supervisor
@@ -70,7 +72,7 @@ async def _supervise(given: Settings, state: State, report: Report) -> int:
     logs.mkdir(mode=0o700, exist_ok=True)
 
     def prepare() -> None:
-        _check_given_parts(given)
+        check_given_parts(given, within_seconds=_GIVEN_PARTS_SECONDS)
         _migrate(resolved, report)
 
     async def announce() -> None:
@@ -93,34 +95,13 @@ async def _supervise(given: Settings, state: State, report: Report) -> int:
         return await supervisor.run(announce)
     finally:
         (given.data_dir / CONNECTION_FILE).unlink(missing_ok=True)
+        remove_sockets(port + more for port in state.ports.values() for more in (0, GRPC_OFFSET))
 
 
 def _migrate(settings: Settings, report: Report) -> None:
     started = time.monotonic()
     upgrade(settings.database_url)
     report("database", f"ready in {time.monotonic() - started:.1f} s")
-
-
-def _check_given_parts(given: Settings) -> None:
-    """Raises ConfigurationError for a server of the operator's that does not answer."""
-    if given.is_given("database_url"):
-        wait_for_database(given.database_url, _GIVEN_PARTS_SECONDS)
-    deadline = time.monotonic() + _GIVEN_PARTS_SECONDS
-    probes = {}
-    if given.is_given("redis_url"):
-        probes["The Redis of TUNERY_REDIS_URL"] = redis_answers(given.redis_url)
-    if given.is_given("s3_"):
-        probes["The object store of TUNERY_S3_*"] = s3_takes_writes(given)
-    if given.is_given("engine_url"):
-        probes["The engine of TUNERY_ENGINE_URL"] = http_ok(f"{given.engine_url}/healthz")
-    for name, probe in probes.items():
-        while not probe(0):
-            if time.monotonic() > deadline:
-                raise ConfigurationError(
-                    f"{name} does not answer within {_GIVEN_PARTS_SECONDS} s: see that it runs and "
-                    "that address and password are right; `tunery-server doctor` tells more."
-                )
-            time.sleep(0.5)
 
 
 async def _wait_until_serving(settings: Settings, report: Report) -> None:

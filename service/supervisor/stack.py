@@ -118,7 +118,7 @@ def programs(given: Settings, resolved: Settings, state: State) -> list[Componen
             resolved,
             *("--name", state.worker_name),
             is_ready=rq_workers_registered(resolved.redis_url, slots),
-            stop_share=0.4,
+            stop_share=0.35,
         ),
         _program("reconciler", resolved, is_ready=outlived(resolved.reconcile_seconds)),
     ]
@@ -130,7 +130,7 @@ def programs(given: Settings, resolved: Settings, state: State) -> list[Componen
                 is_ready=http_ok(f"{resolved.engine_url}/healthz"),
                 nice=0,
                 ready_seconds=_FIRST_LOAD_SECONDS,
-                stop_share=0.2,
+                stop_share=0.25,
             )
         )
     return components

@@ -1,5 +1,6 @@
 """`up` keeps its components alive, ends all of them, and loses nothing."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def content(stack: RunningStack, file_id: str) -> bytes:
 
 def gone(processes: list[psutil.Process]) -> bool:
     return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def sockets(data_dir: Path) -> list[Path]:
+    """Of SeaweedFS, which has no setting for where some of them lie."""
+    ports = json.loads((data_dir / "state.json").read_text())["ports"].values()
+    return [s for p in ports for s in Path("/tmp").glob(f"seaweedfs-*-{p}.sock")]
 
 
 def kill_and_await_return(stack: RunningStack, name: str) -> None:
@@ -62,6 +69,7 @@ def test_sigterm_and_kill_9_leave_no_process_and_lose_no_file(
         assert stat.S_IMODE((data_dir / "connection.json").stat().st_mode) == 0o600
         assert stack.stop() == 0
         assert gone(processes)
+        assert not sockets(data_dir)
         assert not (data_dir / "connection.json").exists()
 
     with running_stack(data_dir, bases={"tiny": tiny_base}) as stack:

@@ -6,6 +6,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
@@ -35,7 +36,8 @@ gpt-2 does; with smollm this would cut 314 of 5,000 random texts unlike llama.cp
 
 
 def convert_gguf(source: Path, folder: Path) -> None:
-    """Write the model folder. Raises ConfigurationError for a file that does not convert.
+    """Write the model folder. Raises ConfigurationError for a file that does not convert, OSError
+    for a folder that cannot be written.
 
     About 15 s for 135 million parameters.
     """
@@ -44,7 +46,9 @@ def convert_gguf(source: Path, folder: Path) -> None:
         with redirect_stderr(io.StringIO()):  # a progress bar that no switch turns off
             _convert_tokenizer(source, folder, split())
             _convert_weights(source, folder)
-    except (ValueError, KeyError, RuntimeError, OSError, NotImplementedError) as error:
+    except (ValueError, KeyError, RuntimeError, OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's, not the file's; transformers raises bare ones of its own
         raise ConfigurationError(
             f"{source} does not convert ({type(error).__name__}: {error}); is the file whole?"
         ) from error

@@ -1,7 +1,9 @@
 """What the operator's short commands do."""
 
 import json
+import re
 import socket
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli import app
+from service.cli.checks import PACKAGES
 from service.core.errors import ConfigurationError, NotFound
 from service.core.settings import Settings
 from service.supervisor.stack import resolve
 from service.supervisor.state import load_or_create_state, load_state
 
+ROOT = Path(__file__).resolve().parents[3]
 Command = Callable[..., Result]
 
 
@@ -128,6 +132,16 @@ def test_doctor_names_what_is_wrong_with_its_mend(
     failed = [line.split()[1] for line in shown.splitlines() if line.startswith("FAIL")]
     assert failed == ["data", "port", "database", "redis"]
     assert shown.count("→") == len(failed)
+
+
+def test_doctor_knows_the_packages_of_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+
+    for extra, imported in PACKAGES.items():
+        required = {re.split(r"[=<>~\[]", line)[0] for line in extras[extra]}
+        assert {name.replace("_", "-") for name in imported} == required
 
 
 def test_doctor_shows_no_secret(call: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from service.engine.main import run
 run(Settings.from_environment())
 """
 _PR_SET_PDEATHSIG = 1
-_STOP_SECONDS = 30
-_READY_SECONDS = 120
+_PATIENCE_SECONDS = 120
+"""Importing torch alone takes half a minute on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,16 @@ class EngineProcess:
 
     def wait_ready(self) -> None:
         """Return once `/healthz` answers 200; fail with the log when the process ends before."""
-        poll_until(self._is_ready_or_ended, "the engine is ready", timeout_seconds=_READY_SECONDS)
+        poll_until(
+            self._is_ready_or_ended, "the engine is ready", timeout_seconds=_PATIENCE_SECONDS
+        )
         assert self._child.poll() is None, self.log.read_text()
 
     def wait_logged(self, text: str) -> None:
         poll_until(
             lambda: text in self.log.read_text() or self._child.poll() is not None,
             f"the engine logs {text!r}",
-            timeout_seconds=_READY_SECONDS,
+            timeout_seconds=_PATIENCE_SECONDS,
         )
         assert text in self.log.read_text(), self.log.read_text()
 
@@ -52,7 +54,7 @@ class EngineProcess:
         return self.wait()
 
     def wait(self) -> int:
-        return self._child.wait(_STOP_SECONDS)
+        return self._child.wait(_PATIENCE_SECONDS)
 
     def has_left_processes(self) -> bool:
         """Whether something of its process group still runs."""

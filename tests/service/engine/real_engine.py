@@ -9,7 +9,13 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from service.engine.parts import EngineIdentity, EngineLimits, LoadedBase
+from service.engine.parts import (
+    AdapterSink,
+    AdapterSource,
+    EngineIdentity,
+    EngineLimits,
+    LoadedBase,
+)
 from service.engine.scheduler import Engine
 from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
 from tests.tiny_base import CONTEXT_LENGTH, build_tiny_base
@@ -55,8 +61,8 @@ def as_base(model: PreTrainedModel, *, name: str = BASE) -> LoadedBase:
 def running_engine(
     *,
     limits: EngineLimits = LIMITS,
-    source: FakeAdapterSource | None = None,
-    sink: FakeAdapterSink | None = None,
+    source: AdapterSource | None = None,
+    sink: AdapterSink | None = None,
     model: PreTrainedModel | None = None,
     may_fail: bool = False,
 ) -> Iterator[Engine]:

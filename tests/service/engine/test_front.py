@@ -16,6 +16,10 @@ def _settings(port: int, token: str = "token") -> Settings:
     return Settings.model_validate({"engine_port": port, "internal_token": token})
 
 
+def _unexpected(error: ServiceError) -> None:
+    raise AssertionError(error.message)
+
+
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -44,7 +48,7 @@ def test_nothing_answers_before_the_start_nor_after_the_end() -> None:
 def test_health_is_503_once_the_step_loop_has_failed() -> None:
     settings = _settings(0)
     with bind_front(settings) as listener, FakeEngine() as engine:
-        front = EngineFront(engine, listener, settings, on_failure=pytest.fail)
+        front = EngineFront(engine, listener, settings, on_failure=_unexpected)
         front.start()
         try:
             engine.die()
@@ -65,4 +69,4 @@ def test_without_a_token_there_is_no_front() -> None:
         FakeEngine() as engine,
         pytest.raises(ConfigurationError, match="TUNERY_INTERNAL_TOKEN"),
     ):
-        EngineFront(engine, listener, settings, on_failure=pytest.fail)
+        EngineFront(engine, listener, settings, on_failure=_unexpected)

@@ -33,9 +33,10 @@ class Job:
         epoch: int = 1,
         seed: int = 7,
         start_from: DeltaRef | None = None,
+        prefix: str = "p/test/jobs/",
     ) -> None:
         self.engine = engine
-        self.prefix = f"p/test/jobs/{name}/e{epoch}/"
+        self.prefix = f"{prefix}{name}/e{epoch}/"
         self.opened = engine.open_session(
             OpenSession(
                 job=name,

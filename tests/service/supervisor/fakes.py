@@ -18,6 +18,7 @@ IDLE = "while :; do sleep 0.02; done"
 
 def shell(name: str, folder: Path, script: str = OBEDIENT + IDLE, **changes: object) -> Component:
     """Ready when it has written `<name>.pid`, unless `changes` say otherwise."""
+    (folder / f"{name}.pid").unlink(missing_ok=True)
     described: dict[str, object] = {
         "name": name,
         "command": ["/bin/sh", "-c", script],

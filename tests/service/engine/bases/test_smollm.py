@@ -16,13 +16,12 @@ def test_it_answers_a_simple_question() -> None:
     tokenizer = AutoTokenizer.from_pretrained(prepared.folder)
     question = [{"role": "user", "content": "What is the capital of France?"}]
 
-    prompt = tokenizer.apply_chat_template(
-        question, add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )
+    prompt = tokenizer.apply_chat_template(question, add_generation_prompt=True, tokenize=False)
+    tokens = torch.tensor([tokenizer.encode(prompt, add_special_tokens=False)])
     with torch.inference_mode():
-        answer = base.model.generate(**prompt, max_new_tokens=20, do_sample=False)
+        answer = base.model.generate(tokens, max_new_tokens=20, do_sample=False)
 
-    assert "Paris" in tokenizer.decode(answer[0, prompt["input_ids"].shape[1] :])
+    assert "Paris" in tokenizer.decode(answer[0, tokens.shape[1] :])
     assert base.context_length == 8192
 
 

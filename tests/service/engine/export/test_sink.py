@@ -47,8 +47,10 @@ def _merged_logits(base: LoadedBase, weights: AdapterWeights) -> torch.Tensor:
     model = copy.deepcopy(base.model)
     with torch.no_grad():
         for name, pair in weights.modules.items():
-            model.get_submodule(name).weight += weights.scaling * (pair.b @ pair.a)
-        return model(_TOKENS).logits
+            weight = model.get_parameter(f"{name}.weight")
+            weight.add_(weights.scaling * (pair.b @ pair.a))
+        logits: torch.Tensor = model(_TOKENS).logits
+    return logits
 
 
 @pytest.mark.parametrize(("tuning", "only"), _ALL_KINDS)

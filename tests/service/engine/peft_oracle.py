@@ -1,7 +1,6 @@
 """Adapters for tests, and what peft computes with the same weights. Imports torch and peft."""
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -46,10 +45,12 @@ def make_adapter(
 def peft_model(model: PreTrainedModel, weights: AdapterWeights, folder: Path) -> PeftModel:
     """`model` with the adapter, through files as peft reads them."""
     write_peft_files(weights, folder)
-    with warnings.catch_warnings():
-        # peft 0.21 asks for a property that transformers 5 deprecates.
-        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
-        adapted = PeftModel.from_pretrained(model, str(folder))
+    return load_peft(model, folder)
+
+
+def load_peft(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """`model` with the adapter that lies in a folder."""
+    adapted = PeftModel.from_pretrained(model, str(folder))
     adapted.eval()
     return adapted
 
