@@ -15,14 +15,18 @@ from service.api.app import create_app
 from service.api.main import api_uvicorn_config, prepare
 from service.core.database import Database, upgrade
 from service.core.domain.access import Principal
+from service.core.domain.models import Delta
 from service.core.repositories.access import AccessRepository
+from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.models import ModelRepository
 from service.core.security import hash_api_key, new_api_key
 from service.core.settings import Settings
-from tests.fakes.engine import FakeEngine
+from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.fakes.serving import INTERNAL_TOKEN
 from tests.polling import poll_until
 from tests.servers.ports import free_port
 from tests.servers.seaweedfs import S3Credentials
+from tests.service.core.builders import add_job
 
 _organizations = count(1)
 
@@ -42,6 +46,11 @@ class RunningApi:
     url: str
     settings: Settings
     database: Database
+    _server: uvicorn.Server
+
+    def stop(self) -> None:
+        """As SIGTERM does: no new work, open streams may end."""
+        self._server.should_exit = True
 
     def new_tenant(self) -> Tenant:
         key = new_api_key()
@@ -53,6 +62,24 @@ class RunningApi:
             principal = access.find_principal(hashed)
         assert principal is not None
         return Tenant(principal, key)
+
+    def publish_model(self, tenant: Tenant, name: str, digest: str) -> str:
+        """As a worker does it, with a checkpoint at step 3; returns the job's id."""
+        scope = tenant.principal.scope
+        delta = Delta(f"p/{scope.project_id}/{digest}", digest)
+        with self.database.transaction() as connection:
+            job = add_job(connection, scope, base=FAKE_BASE.name)
+            CheckpointRepository(connection, scope).add(
+                job.id, tuned_model=name, step=3, metrics={}, delta=delta
+            )
+            ModelRepository(connection, scope).add(
+                name,
+                base=FAKE_BASE.name,
+                base_digest=FAKE_BASE.digest,
+                job_id=job.id,
+                delta=delta,
+            )
+        return job.id
 
     def client(self, tenant: Tenant) -> httpx2.Client:
         """Plain HTTP, for what the SDK would not send."""
@@ -114,7 +141,7 @@ def running_api(settings: Settings) -> Iterator[RunningApi]:
     database = Database(settings.database_url)
     try:
         poll_until(lambda: server.started or not thread.is_alive(), "the api starts")
-        yield RunningApi(f"http://127.0.0.1:{settings.api_port}", settings, database)
+        yield RunningApi(f"http://127.0.0.1:{settings.api_port}", settings, database, server)
     finally:
         server.should_exit = True
         thread.join()

@@ -45,9 +45,7 @@ class DemoError(Exception):
 def main() -> int:
     options = _parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+    console = _console()
     data_dir = options.data_dir or Path(tempfile.mkdtemp(prefix="tunery-demo-"))
     is_ours = options.data_dir is None
     console.print("[bold]1. Starting a server of your own[/], which takes longest the first time")
@@ -58,15 +56,27 @@ def main() -> int:
         console.print(f"[red]The demo failed:[/] {escape(str(error))}")
         console.print(f"The server's files are in {data_dir}")
         return 1
-    except KeyboardInterrupt:
-        console.print(f"Stopped. The server's files are in {data_dir}")
+    except (KeyboardInterrupt, SystemExit):
+        console.print("Stopped.")
+        _remove(data_dir, is_ours)
         return 128 + signal.SIGINT
     if options.keep:
         _print_way_on(console, stack, model, data_dir)
-    elif is_ours:
-        shutil.rmtree(data_dir)
+    else:
+        _remove(data_dir, is_ours)
     _print_hint(console, options.keep)
     return 0
+
+
+def _console() -> Console:
+    """Emoji stay off: `:a:` in a model's name is no picture."""
+    console = Console(highlight=False, emoji=False)
+    return console if console.is_terminal else Console(highlight=False, emoji=False, width=120)
+
+
+def _remove(data_dir: Path, is_ours: bool) -> None:
+    if is_ours:
+        shutil.rmtree(data_dir)
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -16,7 +16,7 @@ from service.core.settings import Settings
 logger = logging.getLogger(__name__)
 
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-_LONGEST_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 def run(settings: Settings) -> None:

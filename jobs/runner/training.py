@@ -12,7 +12,7 @@ from jobs.runner.patience import patiently
 from jobs.runner.publish import publish
 from jobs.runner.recorder import Recorder
 from jobs.runner.session import StoredSave
-from service.core.domain.jobs import JobStatus
+from service.core.domain.jobs import FineTuningJob, JobStatus
 from service.core.domain.models import Delta
 from service.core.errors import TrainingFailed
 from service.core.object_keys import step_of
@@ -27,7 +27,7 @@ def train_job(attempt: Attempt) -> None:
     """
     inputs = read_inputs(attempt)
     with training_session(attempt, inputs) as training:
-        _begin(attempt, inputs)
+        begin(attempt, inputs.job)
         run = _Run(attempt, inputs, training, Recorder(attempt))
         for report in train(_plan(attempt, inputs, training), training.session):
             run.recorder.report(report)
@@ -43,15 +43,14 @@ def train_job(attempt: Attempt) -> None:
     )
 
 
-def _begin(attempt: Attempt, inputs: Inputs) -> None:
-    number = inputs.job.attempts + 1
+def begin(attempt: Attempt, job: FineTuningJob) -> None:
+    """The job runs. Raises StaleEpoch."""
+    number = job.attempts + 1
     with attempt.writing() as connection:
         JobRepository(connection, attempt.scope).move(
-            inputs.job.id, JobStatus.RUNNING, attempts=number, progress=None
+            job.id, JobStatus.RUNNING, attempts=number, progress=None
         )
-        EventRepository(connection, attempt.scope).append(
-            inputs.job.id, [events.attempt_started(number)]
-        )
+        EventRepository(connection, attempt.scope).append(job.id, [events.attempt_started(number)])
 
 
 def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> SupervisedPlan:

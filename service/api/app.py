@@ -1,5 +1,6 @@
 """`create_app`: the whole HTTP application of one api process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,9 +26,11 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         resources = Resources.open(settings)
+        ringing = asyncio.create_task(resources.ringer.run())
         try:
             yield State(resources=resources)
         finally:
+            ringing.cancel()
             await resources.aclose()
 
     app = FastAPI(

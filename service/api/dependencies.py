@@ -1,7 +1,8 @@
 """What routes ask for: the process's resources, and the caller.
 
 The key alone decides organisation and project: `OpenAI-Organization` and `OpenAI-Project` headers,
-which an SDK sends from its environment, are ignored.
+which an SDK sends from its environment, are ignored. A dependency that does not block is `async`:
+FastAPI would give any other a thread for itself.
 """
 
 from typing import Annotated
@@ -19,7 +20,7 @@ _bearer = HTTPBearer(auto_error=False, description="An API key of one project.")
 _internal_bearer = HTTPBearer(auto_error=False, scheme_name="InternalToken")
 
 
-def get_resources(request: Request) -> Resources:
+async def get_resources(request: Request) -> Resources:
     resources: Resources = request.state.resources
     return resources
 
@@ -62,7 +63,7 @@ def require_internal_token(
         raise Unauthorized("The internal token is missing or wrong.")
 
 
-def is_repeated(request: Request) -> bool:
+async def is_repeated(request: Request) -> bool:
     """Whether an SDK says that it sends this again, because an answer did not reach it."""
     return request.headers.get("x-stainless-retry-count", "0").strip() not in ("", "0")
 

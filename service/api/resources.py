@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from anyio import CapacityLimiter
 from redis import Redis
 
 from service.api.chat.codecs import CodecCache
 from service.api.health.readiness import Readiness
+from service.api.ringer import Ringer
 from service.core.database import Database
 from service.core.engine_client import GenerationClient
 from service.core.queue import Doorbell, connect_redis
 from service.core.settings import Settings
 from service.core.storage import ObjectStore
+
+_UPLOADS_AT_ONCE = 8
+"""Further uploads wait: each holds a thread and some 16 MB of parts on their way."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +27,28 @@ class Resources:
     database: Database
     store: ObjectStore
     redis: Redis
-    doorbell: Doorbell
+    ringer: Ringer
     generation: GenerationClient
     codecs: CodecCache
     readiness: Readiness
+    upload_slots: CapacityLimiter
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
+        """Call it in the event loop that will serve."""
         database, redis = Database(settings.database_url), connect_redis(settings)
         store = ObjectStore.from_settings(settings)
+        doorbell = Doorbell(database, redis, ring_again_seconds=settings.lease_seconds)
         return cls(
             settings=settings,
             database=database,
             store=store,
             redis=redis,
-            doorbell=Doorbell(database, redis, ring_again_seconds=settings.lease_seconds),
+            ringer=Ringer(doorbell),
             generation=GenerationClient(internal_token=settings.internal_token.get_secret_value()),
             codecs=CodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),
+            upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
         )
 
     async def aclose(self) -> None:

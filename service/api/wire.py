@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+MAX_METADATA_PAIRS = 16
+
 
 class RequestBody(BaseModel):
     """A JSON body: types as they are written, and an unknown field is refused by its name."""
@@ -43,7 +45,7 @@ def _within_bounds(pairs: dict[str, str]) -> dict[str, str]:
     return pairs
 
 
-Metadata = Annotated[dict[str, str], Field(max_length=16), AfterValidator(_within_bounds)]
-"""At most 16 pairs."""
-
+Metadata = Annotated[
+    dict[str, str], Field(max_length=MAX_METADATA_PAIRS), AfterValidator(_within_bounds)
+]
 Order = Literal["asc", "desc"]

@@ -57,9 +57,10 @@ def up(
 
 def api() -> None:
     """Run the HTTP API alone."""
+    settings = _settings()
     from service.api.main import run
 
-    run(_settings())
+    run(settings)
 
 
 def worker(
@@ -73,23 +74,26 @@ def worker(
     ] = None,
 ) -> None:
     """Run the workers of one pool: training jobs and short tasks."""
+    settings = _settings({"training_slots": slots})
     from jobs.worker.main import run
 
-    run(_settings({"training_slots": slots}), name=name or socket.gethostname())
+    run(settings, name=name or socket.gethostname())
 
 
 def engine() -> None:
     """Run the engine of one device."""
+    settings = _settings()
     from service.engine.main import run
 
-    run(_settings())
+    run(settings)
 
 
 def reconciler() -> None:
     """Run the process that rings, requeues and sweeps."""
+    settings = _settings()
     from jobs.reconciler.main import run
 
-    run(_settings())
+    run(settings)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Double
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _BUSY_SECONDS = 15
+_POOL_SIZE = 20
+"""Connections that stay open; half as many more come and go. An api process has 40 threads."""
 _MIGRATION_LOCK = 7_235_110
 """Key of the advisory lock under which one process migrates Postgres."""
 
@@ -84,7 +87,7 @@ class Database:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise DatabaseUnavailable("The database does not answer; try again shortly.") from error
     except DataError as error:  # Postgres stores no NUL; SQLite stores anything
         raise InvalidRequest(
@@ -94,8 +97,9 @@ def _translated() -> Iterator[None]:
 
 def _create_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, pool_size=20)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None})
+        return create_engine(url, pool_pre_ping=True, pool_size=_POOL_SIZE)
+    arguments = {"timeout": _BUSY_SECONDS, "isolation_level": None}
+    engine = create_engine(url, connect_args=arguments, pool_size=_POOL_SIZE)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -10,8 +10,17 @@ from service.core.settings import Settings
 
 def configure_logging(settings: Settings, component: str) -> None:
     """Send the standard library's logging through structlog to stderr, tagged `component`."""
+
+    def add_component(
+        _logger: object, _method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        # Not a context variable: threads begin without those of the thread that started them.
+        event["component"] = component
+        return event
+
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_component,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
@@ -35,4 +44,3 @@ def configure_logging(settings: Settings, component: str) -> None:
     root.setLevel(settings.log_level.upper())
     for noisy in ("botocore", "boto3", "s3transfer", "urllib3", "httpx2", "httpcore2", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    structlog.contextvars.bind_contextvars(component=component)

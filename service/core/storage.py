@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _CHUNK_BYTES = 1024 * 1024
+_ONE_PART_AT_A_TIME = TransferConfig(use_threads=False)
+"""Holds 8 MiB of a stream in memory; with boto3's threads it would be ten such parts."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -120,7 +123,9 @@ class ObjectStore:
         """
         measured = _Measured(source, check_size)
         with _translated(key):
-            self._client.upload_fileobj(cast(IO[bytes], measured), self.bucket, key)
+            self._client.upload_fileobj(
+                cast(IO[bytes], measured), self.bucket, key, Config=_ONE_PART_AT_A_TIME
+            )
         return StoredObject(key, measured.size, measured.sha256)
 
     def put_file(self, key: str, path: Path) -> StoredObject:

@@ -22,10 +22,11 @@ from service.engine.generation.kv_cache import LayerShape
 from service.engine.layers import AdapterSwitch, RowPlan, swap_linears
 from service.engine.parts import LoadedBase
 
-_PROBES = ((1, 2, 3, 4, 5, 6, 7), (8, 9, 10, 11, 12))
+_PROBE_LENGTHS = (24, 16)
 _TOLERANCE = {torch.float32: 1e-3}
-"""Relative difference of the logits; 16-bit formats get the looser bound below."""
-_LOOSE_TOLERANCE = 0.1
+_LOOSE_TOLERANCE = 0.3
+"""Of the median token's logits, relative, in 16 bits: two ways to round the same attention differ
+by 0.1 on tokens that make no sense together, and by more than 1 on some of them."""
 _LENGTH_DEPENDENT_ROPE = ("dynamic", "longrope")
 
 
@@ -47,16 +48,17 @@ class BaseRunner:
         self.base = base
         _refuse_length_dependent_rope(base)
         model = base.model
-        expected = [_own_logits(model, probe, base.device) for probe in _PROBES]
+        self.vocabulary = int(model.config.get_text_config().vocab_size)
+        probes = _probes(self.vocabulary)
+        expected = [_own_logits(model, probe, base.device) for probe in probes]
         register()
         model.set_attn_implementation(IMPLEMENTATION)
         self._switch = AdapterSwitch()
         self.linears: Mapping[str, nn.Linear] = swap_linears(model, self._switch)
         self._decoder = model.base_model
         self._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        self.vocabulary = int(model.config.get_text_config().vocab_size)
         self._shape_logits = _LogitShape.of(model)
-        self.kv_layers = self._check(torch.cat(expected))
+        self.kv_layers = self._check(probes, torch.cat(expected))
 
     def hidden(self, batch: PackedBatch) -> torch.Tensor:
         """(rows, hidden size) after the last norm. Follows the caller's gradient mode."""
@@ -79,20 +81,23 @@ class BaseRunner:
         return torch.tensor(values, device=self.base.device)
 
     @torch.inference_mode()
-    def _check(self, expected: torch.Tensor) -> dict[int, LayerShape]:
+    def _check(
+        self, probes: Sequence[Sequence[int]], expected: torch.Tensor
+    ) -> dict[int, LayerShape]:
         """Run the probes packed; returns what each attention layer would keep of a token."""
-        attention = _ShapeRecorder([len(probe) for probe in _PROBES], self.base.device)
-        tokens = self.tensor([token for probe in _PROBES for token in probe])
-        positions = self.tensor([i for probe in _PROBES for i in range(len(probe))])
+        attention = _ShapeRecorder([len(probe) for probe in probes], self.base.device)
+        tokens = self.tensor([token for probe in probes for token in probe])
+        positions = self.tensor([i for probe in probes for i in range(len(probe))])
         got = self.logits(self.hidden(PackedBatch(tokens, positions, attention)))
-        difference = float((got - expected).norm() / expected.norm())
+        scale = expected.norm(dim=-1).clamp_min(1e-6)
+        difference = float(((got - expected).norm(dim=-1) / scale).median())
+        is_close = difference <= _TOLERANCE.get(self.base.dtype, _LOOSE_TOLERANCE)
         layers = self.base.model.config.get_text_config().num_hidden_layers
-        close = difference <= _TOLERANCE.get(self.base.dtype, _LOOSE_TOLERANCE)
-        if not close or len(attention.shapes) != layers:
+        if not is_close or len(attention.shapes) != layers:
             raise ConfigurationError(
                 f"base {self.base.name!r} ({type(self.base.model).__name__}) does not compute the "
-                f"same when its rows are packed (relative difference {difference:.2g}); "
-                "its architecture is not supported"
+                f"same when its rows are packed (relative difference {difference:.2g} over "
+                f"{len(attention.shapes)} of {layers} layers); its architecture is not supported"
             )
         return attention.shapes
 
@@ -136,6 +141,13 @@ class _ShapeRecorder:
     ) -> torch.Tensor:
         self.shapes[layer] = LayerShape(key.shape[0], key.shape[-1], value.shape[-1])
         return self._rows.attend(layer, query, key, value, options)
+
+
+def _probes(vocabulary: int) -> list[list[int]]:
+    """Tokens from all over the vocabulary."""
+    count = sum(_PROBE_LENGTHS)
+    spread = [(7 * i * vocabulary // count + i) % vocabulary for i in range(count)]
+    return [spread[: _PROBE_LENGTHS[0]], spread[_PROBE_LENGTHS[0] :]]
 
 
 @torch.inference_mode()

@@ -23,8 +23,8 @@ class Component:
     nice: int = 19
     """Only what answers requests runs at 0: beside one busy process of nice 0 decoding loses two
     thirds of its speed, beside one of nice 19 an eighth."""
-    ready_seconds: float = 60
-    """A start that takes longer has failed."""
+    ready_seconds: float = 180
+    """A start that takes longer has failed. Generous: a busy machine starves what has nice 19."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_share: float = 0.1
     """Part of the time to drain that this one may take before it is killed."""

@@ -39,6 +39,16 @@ def prepare_folder(folder: Path) -> None:
 
 
 @contextmanager
+def private_files() -> Iterator[None]:
+    """What this process and its children write meanwhile is their owner's alone."""
+    previous = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(previous)
+
+
+@contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
     """Hold the data directory; the kernel lets go of it when the holder dies, however it dies.
 
@@ -47,7 +57,7 @@ def exclusive(data_dir: Path) -> Iterator[None]:
     with (data_dir / "up.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise ConfigurationError(
                 f"Another `tunery-server up` ({_holder(lock.fileno())}) runs on {data_dir}: "
                 "stop it, or choose another directory with --data-dir."
@@ -68,8 +78,8 @@ def is_held(data_dir: Path) -> bool:
     try:
         with (data_dir / "up.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
     return False

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from pydantic import SecretStr
 from service.core.database import upgrade, wait_for_database
 from service.core.errors import ConfigurationError
 from service.core.settings import Settings
-from service.supervisor.files import exclusive, prepare_folder, write_private
+from service.supervisor.files import exclusive, prepare_folder, private_files, write_private
 from service.supervisor.logs import Report, print_report
 from service.supervisor.ports import is_free
 from service.supervisor.probes import http_ok, redis_answers, s3_takes_writes
@@ -33,9 +32,8 @@ def run(settings: Settings, *, report: Report = print_report) -> int:
     """
     data_dir = settings.data_dir.expanduser().absolute()
     settings = settings.model_copy(update={"data_dir": data_dir})
-    os.umask(0o077)  # what this and every component writes is its owner's alone
     prepare_folder(data_dir)
-    with exclusive(data_dir):
+    with private_files(), exclusive(data_dir):
         (data_dir / CONNECTION_FILE).unlink(missing_ok=True)
         _require_free_port(settings)
         _require_internal_token(settings)

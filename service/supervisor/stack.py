@@ -142,7 +142,7 @@ def _program(
     *arguments: str,
     is_ready: Probe,
     nice: int = 19,
-    ready_seconds: float = 60,
+    ready_seconds: float = 180,
     stop_share: float = 0.1,
 ) -> Component:
     """A subcommand of this program. -P: no package of the working directory can pose as ours."""

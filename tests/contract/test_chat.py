@@ -2,22 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import openai
 import pytest
-from openai.types.chat import ChatCompletionChunk
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from service.core.domain.models import Delta
+from service.api.chat.requests import CreateChatCompletion
 from service.core.errors import AdapterCorrupt, EngineOverloaded
-from service.core.repositories.checkpoints import CheckpointRepository
-from service.core.repositories.models import ModelRepository
 from service.core.text import TextCodec
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.running_api import RunningApi, Tenant
-from tests.service.core.builders import add_job
 
 BASE = FAKE_BASE.name
-ASK = [{"role": "user", "content": "Who are you?"}]
+ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
 
 
 @pytest.fixture
@@ -28,20 +26,6 @@ def base_says(engine: FakeEngine, text_codec: TextCodec) -> Iterator[None]:
     engine.failures.clear()
 
 
-def add_tuned_model(api: RunningApi, tenant: Tenant, name: str, digest: str) -> None:
-    """As a worker publishes it, with a checkpoint at step 3."""
-    scope = tenant.principal.scope
-    delta = Delta(f"p/{scope.project_id}/{digest}", digest)
-    with api.database.transaction() as connection:
-        job = add_job(connection, scope, base=BASE)
-        CheckpointRepository(connection, scope).add(
-            job.id, tuned_model=name, step=3, metrics={}, delta=delta
-        )
-        ModelRepository(connection, scope).add(
-            name, base=BASE, base_digest=FAKE_BASE.digest, job_id=job.id, delta=delta
-        )
-
-
 def collect(chunks: Sequence[ChatCompletionChunk], index: int = 0) -> tuple[str, str | None]:
     """Text and finish reason of one choice."""
     mine = [c for chunk in chunks for c in chunk.choices if c.index == index]
@@ -50,7 +34,7 @@ def collect(chunks: Sequence[ChatCompletionChunk], index: int = 0) -> tuple[str,
 
 @pytest.mark.usefixtures("base_says")
 def test_a_base_answers(sdk: openai.OpenAI, text_codec: TextCodec) -> None:
-    answer = sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
+    answer = sdk.chat.completions.create(model=BASE, messages=ASK)
 
     assert (answer.object, answer.model) == ("chat.completion", BASE)
     assert answer.id.startswith("chatcmpl-")
@@ -70,9 +54,7 @@ def test_a_base_answers(sdk: openai.OpenAI, text_codec: TextCodec) -> None:
 
 @pytest.mark.usefixtures("base_says")
 def test_a_stream_adds_up_to_the_whole_answer(sdk: openai.OpenAI) -> None:
-    chunks = list(
-        sdk.chat.completions.create(model=BASE, messages=ASK, stream=True)  # type: ignore[call-overload]
-    )
+    chunks = list(sdk.chat.completions.create(model=BASE, messages=ASK, stream=True))
 
     assert collect(chunks) == ("I am the base, naïve 🙂.", "stop")
     assert chunks[0].choices[0].delta.role == "assistant"
@@ -88,36 +70,37 @@ def test_usage_comes_in_a_last_chunk_of_its_own(sdk: openai.OpenAI) -> None:
     chunks = list(
         sdk.chat.completions.create(
             model=BASE,
-            messages=ASK,  # type: ignore[arg-type]
+            messages=ASK,
             stream=True,
             stream_options={"include_usage": True},
         )
     )
-    whole = sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
+    whole = sdk.chat.completions.create(model=BASE, messages=ASK)
 
     assert chunks[-1].choices == []
     assert chunks[-1].usage == whole.usage
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
+@pytest.mark.usefixtures("base_says")
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("stop", ["base", ["🙂", ", na"], ["nowhere", "base"]])
 def test_the_answer_ends_before_a_stop_string(
-    sdk: openai.OpenAI, engine: FakeEngine, base_says: None, stop: str, *, stream: bool
+    sdk: openai.OpenAI, stop: str, *, stream: bool
 ) -> None:
     expected = "I am the base" if stop[0] == "🙂" else "I am the "
     if stream:
         chunks = list(
             sdk.chat.completions.create(
                 model=BASE,
-                messages=ASK,  # type: ignore[call-overload]
+                messages=ASK,
                 stop=stop,
                 stream=True,
             )
         )
         text, reason = collect(chunks)
     else:
-        answer = sdk.chat.completions.create(model=BASE, messages=ASK, stop=stop)  # type: ignore[arg-type]
+        answer = sdk.chat.completions.create(model=BASE, messages=ASK, stop=stop)
         text, reason = answer.choices[0].message.content or "", answer.choices[0].finish_reason
 
     assert (text, reason) == (expected, "stop")
@@ -125,20 +108,20 @@ def test_the_answer_ends_before_a_stop_string(
 
 @pytest.mark.usefixtures("base_says")
 def test_the_answer_ends_at_its_limit(sdk: openai.OpenAI) -> None:
-    for limit in ("max_tokens", "max_completion_tokens"):
-        answer = sdk.chat.completions.create(model=BASE, messages=ASK, **{limit: 4})  # type: ignore[call-overload]
-
+    for answer in (
+        sdk.chat.completions.create(model=BASE, messages=ASK, max_tokens=4),
+        sdk.chat.completions.create(model=BASE, messages=ASK, max_completion_tokens=4),
+    ):
         assert answer.choices[0].message.content == "I am"
         assert answer.choices[0].finish_reason == "length"
+        assert answer.usage is not None
         assert answer.usage.completion_tokens == 4
 
 
 @pytest.mark.usefixtures("base_says")
 def test_several_choices_come_under_their_index(sdk: openai.OpenAI) -> None:
-    answer = sdk.chat.completions.create(model=BASE, messages=ASK, n=3)  # type: ignore[arg-type]
-    chunks = list(
-        sdk.chat.completions.create(model=BASE, messages=ASK, n=3, stream=True)  # type: ignore[call-overload]
-    )
+    answer = sdk.chat.completions.create(model=BASE, messages=ASK, n=3)
+    chunks = list(sdk.chat.completions.create(model=BASE, messages=ASK, n=3, stream=True))
 
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
     assert {choice.message.content for choice in answer.choices} == {"I am the base, naïve 🙂."}
@@ -150,11 +133,11 @@ def test_a_tuned_model_and_its_checkpoint_answer_by_their_names(
     api: RunningApi, tenant: Tenant, sdk: openai.OpenAI, engine: FakeEngine, text_codec: TextCodec
 ) -> None:
     name = f"ft:{BASE}:{tenant.principal.scope.organization}:desk:abcdefgh"
-    add_tuned_model(api, tenant, name, "d" * 64)
+    api.publish_model(tenant, name, "d" * 64)
     engine.answers["d" * 64] = text_codec.encode("I am tuned.")
 
     for model in (name, f"{name}:ckpt-step-3"):
-        answer = sdk.chat.completions.create(model=model, messages=ASK)  # type: ignore[arg-type]
+        answer = sdk.chat.completions.create(model=model, messages=ASK)
 
         assert answer.choices[0].message.content == "I am tuned."
         assert answer.model == model
@@ -163,8 +146,8 @@ def test_a_tuned_model_and_its_checkpoint_answer_by_their_names(
 
 @pytest.mark.usefixtures("base_says")
 def test_parts_and_messages_sent_back_as_received_are_taken(sdk: openai.OpenAI) -> None:
-    answer = sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
-    history = [
+    answer = sdk.chat.completions.create(model=BASE, messages=ASK)
+    history: list[Any] = [
         {
             "role": "system",
             "content": [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}],
@@ -176,7 +159,7 @@ def test_parts_and_messages_sent_back_as_received_are_taken(sdk: openai.OpenAI) 
 
     again = sdk.chat.completions.create(
         model=BASE,
-        messages=history,  # type: ignore[arg-type]
+        messages=history,
         tools=[],
         presence_penalty=0,
         response_format={"type": "text"},
@@ -188,8 +171,6 @@ def test_parts_and_messages_sent_back_as_received_are_taken(sdk: openai.OpenAI) 
 
 
 def test_the_same_seed_goes_to_the_engine_and_choices_differ(text_codec: TextCodec) -> None:
-    from service.api.chat.requests import CreateChatCompletion
-
     request = CreateChatCompletion.model_validate(
         {"model": BASE, "messages": ASK, "seed": -3, "n": 3, "top_p": 0, "temperature": 0}
     )
@@ -200,37 +181,39 @@ def test_the_same_seed_goes_to_the_engine_and_choices_differ(text_codec: TextCod
     assert all(s.top_p > 0 for s in samplings)
 
 
+@pytest.mark.usefixtures("base_says")
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_engine_that_dies_before_the_first_token_is_a_503(
-    sdk: openai.OpenAI, engine: FakeEngine, base_says: None, *, stream: bool
+def test_a_stream_that_fails_before_its_first_token_has_a_proper_status(
+    sdk: openai.OpenAI, engine: FakeEngine, *, stream: bool
 ) -> None:
     engine.failures[BASE] = AdapterCorrupt("Stored bytes do not match their digest.")
 
     with pytest.raises(openai.InternalServerError) as caught:
-        sdk.chat.completions.create(model=BASE, messages=ASK, stream=stream)  # type: ignore[call-overload]
+        sdk.chat.completions.create(model=BASE, messages=ASK, stream=stream)
 
     assert (caught.value.status_code, caught.value.code) == (503, "adapter_corrupt")
     assert caught.value.request_id is not None
 
 
-def test_a_full_waiting_line_is_a_429(
-    sdk: openai.OpenAI, engine: FakeEngine, base_says: None
-) -> None:
+@pytest.mark.usefixtures("base_says")
+def test_a_full_waiting_line_is_a_429(sdk: openai.OpenAI, engine: FakeEngine) -> None:
     engine.failures[BASE] = EngineOverloaded("the waiting line is full")
 
     with pytest.raises(openai.RateLimitError) as caught:
-        sdk.chat.completions.create(model=BASE, messages=ASK)  # type: ignore[arg-type]
+        sdk.chat.completions.create(model=BASE, messages=ASK)
 
     assert caught.value.code == "engine_overloaded"
 
 
-def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, engine: FakeEngine) -> None:
+@pytest.mark.usefixtures("base_says")
+def test_an_unknown_model_is_not_found(sdk: openai.OpenAI) -> None:
     for model in ("gpt-9", "org/model", f"ft:{BASE}:org::12345678"):
         with pytest.raises(openai.NotFoundError) as caught:
-            sdk.chat.completions.create(model=model, messages=ASK)  # type: ignore[arg-type]
+            sdk.chat.completions.create(model=model, messages=ASK)
         assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
+@pytest.mark.usefixtures("base_says")
 @pytest.mark.parametrize(
     ("changes", "code", "param"),
     [
@@ -271,13 +254,12 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, engine: FakeEngine) -
 )
 def test_what_cannot_be_done_is_refused_by_its_name(
     sdk: openai.OpenAI,
-    base_says: None,
     changes: dict[str, object],
     code: str,
     param: str,
 ) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        sdk.chat.completions.create(model=BASE, messages=ASK, extra_body=changes)  # type: ignore[arg-type]
+        sdk.chat.completions.create(model=BASE, messages=ASK, extra_body=changes)
 
     assert (caught.value.code, caught.value.param) == (code, param)
 
@@ -287,7 +269,7 @@ def test_the_async_client_streams_many_answers_at_once(api: RunningApi, tenant: 
     async def answer(client: openai.AsyncOpenAI) -> str:
         stream = await client.chat.completions.create(
             model=BASE,
-            messages=ASK,  # type: ignore[call-overload]
+            messages=ASK,
             stream=True,
         )
         return collect([chunk async for chunk in stream])[0]

@@ -1,5 +1,6 @@
 """Files, through the official SDK."""
 
+import asyncio
 import io
 
 import openai
@@ -70,12 +71,11 @@ def test_an_unknown_or_reserved_purpose_is_refused(sdk: openai.OpenAI, purpose: 
 
 
 def test_an_expiry_is_refused_by_name(sdk: openai.OpenAI) -> None:
-    expiry: openai.types.FileCreateParams = {"anchor": "created_at", "seconds": 3600}  # type: ignore[typeddict-unknown-key,typeddict-item,name-defined]
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.files.create(
             file=("rows.jsonl", ROWS),
             purpose="fine-tune",
-            expires_after=expiry,  # type: ignore[arg-type]
+            expires_after={"anchor": "created_at", "seconds": 3600},
         )
 
     assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "expires_after")
@@ -88,6 +88,4 @@ async def _upload(api: RunningApi, tenant: Tenant) -> str:
 
 
 def test_the_async_client_uploads_too(api: RunningApi, tenant: Tenant) -> None:
-    import asyncio
-
     assert asyncio.run(_upload(api, tenant)) == ROWS.decode()

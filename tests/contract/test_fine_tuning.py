@@ -83,7 +83,7 @@ def test_numbers_replace_auto_once_they_are_known(
     with api.database.transaction() as connection:
         jobs = JobRepository(connection, tenant.principal.scope)
         requested = jobs.get(created.id).hyperparameters
-        resolved = asdict(resolve(requested, rows=100))
+        resolved = asdict(resolve(requested, rows=100, parameters=1000))
         jobs.move(created.id, JobStatus.QUEUED, resolved=resolved)
         jobs.move(created.id, JobStatus.RUNNING, attempts=1)
         jobs.update_progress(created.id, JobProgress(5, 40, 0.5), seconds_left=60)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from jobs.runner.attempt import claim_best, claim_subject, work_on
 from jobs.runner.control import AttemptControl
@@ -115,7 +115,10 @@ class Shop:
                 metadata=None,
             )
             WorkRepository(connection).add(
-                self.scope.project_id, WorkKind.VALIDATION, job_id, pool="default"
+                self.scope.project_id,
+                WorkKind.VALIDATION,
+                job_id,
+                pool=self.resources.settings.pool,
             )
         return job_id
 
@@ -191,6 +194,16 @@ class Shop:
         with self.database.snapshot() as connection:
             page = CheckpointRepository(connection, self.scope).list(job_id, after=None, limit=100)
         return list(reversed(page.items))
+
+    def open_work(self) -> list[str]:
+        """Subjects."""
+        with self.database.snapshot() as connection:
+            return list(connection.execute(select(work.c.subject_id)).scalars())
+
+    def failures(self) -> int:
+        """In a row, of the only work there is."""
+        with self.database.snapshot() as connection:
+            return int(connection.execute(select(work.c.failures)).scalar_one())
 
     def model(self, job_id: str) -> TunedModel | None:
         with self.database.snapshot() as connection:

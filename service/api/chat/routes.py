@@ -14,7 +14,7 @@ from service.api.dependencies import PrincipalDep, ResourcesDep
 router = APIRouter(tags=["chat"])
 
 
-def _service(resources: ResourcesDep) -> ChatService:
+async def _service(resources: ResourcesDep) -> ChatService:
     planner = Planner(resources.database, resources.codecs)
     return ChatService(planner, resources.generation)
 

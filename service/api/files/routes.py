@@ -33,9 +33,12 @@ _UPLOAD_FORM = {
 router = APIRouter(tags=["files"])
 
 
-def _service(resources: ResourcesDep) -> FileService:
+async def _service(resources: ResourcesDep) -> FileService:
     return FileService(
-        resources.database, resources.store, max_file_bytes=resources.settings.max_file_bytes
+        resources.database,
+        resources.store,
+        upload_slots=resources.upload_slots,
+        max_file_bytes=resources.settings.max_file_bytes,
     )
 
 

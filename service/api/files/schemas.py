@@ -18,8 +18,6 @@ class FileObject(Answer):
     purpose: str
     status: Literal["processed"] = "processed"
     """Deprecated, but clients wait for it: a file can be used as soon as it is stored."""
-    expires_at: int | None = None
-    status_details: str | None = None
 
     @classmethod
     def from_domain(cls, file: File) -> "FileObject":

@@ -30,20 +30,24 @@ from service.core.storage import ObjectStore, StoredObject
 
 logger = logging.getLogger(__name__)
 
-_UPLOADS_AT_ONCE = 8
-"""Further uploads wait: each holds a thread and some 80 MB of parts on their way."""
 _FORM_OVERHEAD_BYTES = 64 * 1024
-
-_upload_slots = CapacityLimiter(_UPLOADS_AT_ONCE)
 
 
 class FileService:
     """Files of the caller's project. The object is written before the row and deleted after it, so
     that a row always has its object."""
 
-    def __init__(self, database: Database, store: ObjectStore, *, max_file_bytes: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: ObjectStore,
+        *,
+        upload_slots: CapacityLimiter,
+        max_file_bytes: int,
+    ) -> None:
         self._database = database
         self._store = store
+        self._upload_slots = upload_slots
         self._max_file_bytes = max_file_bytes
 
     async def upload(
@@ -62,7 +66,7 @@ class FileService:
         key = file_key(principal.scope.project_id, file_id)
         source = _FormFile(form, asyncio.get_running_loop())
         put = partial(self._store.put_stream, check_size=self._check_size)
-        stored = await run_sync(put, key, cast(IO[bytes], source), limiter=_upload_slots)
+        stored = await run_sync(put, key, cast(IO[bytes], source), limiter=self._upload_slots)
         try:
             await form.read_rest()
             purpose = _purpose(form.fields)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from service.api.dependencies import PrincipalDep, RepeatedDep, ResourcesDep
 from service.api.fine_tuning.requests import CreateJob
@@ -13,26 +13,33 @@ from service.api.fine_tuning.schemas import (
     FineTuningJobObject,
 )
 from service.api.fine_tuning.service import JobService
+from service.api.wire import MAX_METADATA_PAIRS
+from service.core.errors import InvalidRequest
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"])
 
 After = Annotated[str | None, Query(max_length=64)]
 
 
-def _service(resources: ResourcesDep) -> JobService:
+async def _service(resources: ResourcesDep) -> JobService:
     return JobService(resources.database, pool=resources.settings.pool)
 
 
 JobsDep = Annotated[JobService, Depends(_service)]
 
 
-def _metadata_filter(request: Request) -> dict[str, str]:
-    """The pairs of `metadata[key]=value`."""
-    return {
+async def _metadata_filter(request: Request) -> dict[str, str]:
+    """The pairs of `metadata[key]=value`. Raises InvalidRequest for more than a job can have."""
+    pairs = {
         name[len("metadata[") : -1]: value
         for name, value in request.query_params.items()
         if name.startswith("metadata[") and name.endswith("]")
     }
+    if len(pairs) > MAX_METADATA_PAIRS:
+        raise InvalidRequest(
+            f"A job has at most {MAX_METADATA_PAIRS} pairs of metadata.", param="metadata"
+        )
+    return pairs
 
 
 MetadataDep = Annotated[dict[str, str], Depends(_metadata_filter)]
@@ -45,11 +52,10 @@ def create_job(
     jobs: JobsDep,
     repeated: RepeatedDep,
     resources: ResourcesDep,
-    background: BackgroundTasks,
 ) -> FineTuningJobObject:
     """Create a job; its files are validated afterwards."""
     view = jobs.create(caller, body, is_repeated=repeated)
-    background.add_task(resources.doorbell.try_ring_due)
+    resources.ringer.wish()
     return FineTuningJobObject.from_domain(view)
 
 

@@ -11,7 +11,7 @@ from service.api.models.service import ModelService
 router = APIRouter(tags=["models"])
 
 
-def _service(resources: ResourcesDep) -> ModelService:
+async def _service(resources: ResourcesDep) -> ModelService:
     return ModelService(resources.database, resources.store)
 
 

@@ -92,7 +92,9 @@ class AdapterStore:
     def _finish(self, ref: DeltaRef, future: Future[AdapterWeights]) -> None:
         started = time.monotonic()
         try:
-            weights = read_weights(ref, self._files(ref), self._shapes)
+            kept = self._read_disk(ref)
+            files = kept or read_verified(ref.digest, remote_reader(self._store, ref.key))
+            weights = read_weights(ref, files, self._shapes)
         except Exception as error:  # whatever it is belongs to those who wait
             with self._lock:
                 del self._loading[ref.digest]
@@ -101,14 +103,13 @@ class AdapterStore:
         with self._lock:
             self._memory.put(weights)
             del self._loading[ref.digest]
-        logger.info("adapter %s loaded in %.3f s", ref.id, time.monotonic() - started)
+        origin = "S3" if kept is None else "disk"
+        logger.info("adapter %s from %s in %.3f s", ref.id, origin, time.monotonic() - started)
         future.set_result(weights)
+        if kept is None:  # last, because nobody waits for the copy
+            self._disk.write(ref.digest, files)
 
-    def _files(self, ref: DeltaRef) -> AdapterFiles:
+    def _read_disk(self, ref: DeltaRef) -> AdapterFiles | None:
         if _DIGEST.fullmatch(ref.digest) is None:  # it names a folder, so nothing else will do
             raise AdapterCorrupt(f"adapter {ref.id}: {ref.digest!r} is no sha256")
-        if (files := self._disk.read(ref.digest)) is not None:
-            return files
-        files = read_verified(ref.digest, remote_reader(self._store, ref.key))
-        self._disk.write(ref.digest, files)
-        return files
+        return self._disk.read(ref.digest)

@@ -95,6 +95,8 @@ def select_targets(linears: Mapping[str, nn.Linear], tuning: LoraTuning) -> list
     PEFT. Raises InvalidHyperparameter when one matches nothing.
     """
     if tuning.target_modules == "all-linear":
+        if not linears:
+            raise InvalidHyperparameter("this base has no linear layers", param="tuning")
         return list(linears)
     for target in tuning.target_modules:
         if not any(_matches(name, target) for name in linears):

@@ -223,8 +223,8 @@ def test_cancelling_says_where_the_job_stands() -> None:
     assert terminal.run("jobs", "cancel", "ftjob-1").stdout == "ftjob-1 is cancelled\n"
 
 
-def test_long_names_are_not_cut_in_a_pipe() -> None:
-    name = "ft:" + "x" * 200
+@pytest.mark.parametrize("name", ["ft:" + "x" * 200, "ft:m:a:[b]:x"], ids=["long", "markup"])
+def test_names_arrive_whole_and_as_they_are_in_a_pipe(name: str) -> None:
     assert name in Terminal(listed(model("base"), model(name))).run("models", "list").stdout
 
 

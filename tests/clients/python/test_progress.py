@@ -51,10 +51,17 @@ def test_a_terminal_shows_a_bar_with_the_same_account() -> None:
 def test_messages_are_printed_as_they_are_and_metrics_are_not(is_terminal: bool) -> None:
     shown_by, shown = display(is_terminal=is_terminal)
     with shown_by:
-        shown_by.on_event(JobEvent.model_validate(event(1, "line [3] is [bold]odd[/]")))
+        shown_by.on_event(JobEvent.model_validate(event(1, "line [3] of ft:m:a:x is [bold]odd[/]")))
         shown_by.on_event(JobEvent.model_validate(event(2, "a metric", train_loss=1)))
-    assert "line [3] is [bold]odd[/]" in shown.getvalue()
+    assert "line [3] of ft:m:a:x is [bold]odd[/]" in shown.getvalue()
     assert "a metric" not in shown.getvalue()
+
+
+def test_the_error_that_ends_a_job_is_left_to_the_caller() -> None:
+    plain, shown = display(is_terminal=False)
+    plain.on_event(JobEvent.model_validate(event(1, "it failed") | {"level": "error"}))
+    plain.on_event(JobEvent.model_validate(event(2, "mind this") | {"level": "warn"}))
+    assert shown.getvalue() == "mind this\n"
 
 
 def test_a_job_without_progress_prints_no_line() -> None:

@@ -4,7 +4,6 @@ import hashlib
 import json
 
 import pytest
-from sqlalchemy import select
 
 from jobs.runner.control import AttemptControl
 from jobs.runner.outcomes import INFRASTRUCTURE_FAILURES
@@ -65,12 +64,7 @@ def test_a_job_ends_with_model_result_file_checkpoints_and_an_account_of_every_s
     ]
     assert shop.steps(job_id) == list(range(TOTAL_STEPS + 1))
     assert engine.sessions == {}
-    assert open_work(shop) == []
-
-
-def open_work(shop: Shop) -> list[str]:
-    with shop.database.snapshot() as connection:
-        return list(connection.execute(select(work.c.subject_id)).scalars())
+    assert shop.open_work() == []
 
 
 def test_metrics_events_carry_what_was_measured_and_progress_follows(
@@ -153,18 +147,12 @@ def test_a_drained_attempt_goes_back_without_blame(
 
     assert shop.status(job_id) is JobStatus.QUEUED
     assert shop.codes(job_id)[-1] == "attempt_lost"
-    assert failures(shop) == 0
+    assert shop.failures() == 0
     assert engine.sessions == {}
 
     shop.train()
     assert shop.status(job_id) is JobStatus.SUCCEEDED
     assert shop.job(job_id).attempts == 2
-
-
-def failures(shop: Shop) -> int:
-    """In a row, of the only work there is."""
-    with shop.database.snapshot() as connection:
-        return int(connection.execute(select(work.c.failures)).scalar_one())
 
 
 def test_a_lost_session_costs_an_attempt_and_the_next_one_succeeds(
@@ -176,7 +164,7 @@ def test_a_lost_session_costs_an_attempt_and_the_next_one_succeeds(
         engine.lose_sessions()
     engine.release()
     assert shop.status(job_id) is JobStatus.QUEUED
-    assert failures(shop) == 1
+    assert shop.failures() == 1
 
     shop.train()
 
@@ -204,7 +192,7 @@ def test_a_failure_of_the_training_itself_fails_the_job_with_its_reason(
     assert job.error is not None
     assert job.error.code == "out_of_memory"
     assert job.error.message == "Row 3 does not fit the device; shorten it."
-    assert open_work(shop) == []
+    assert shop.open_work() == []
     assert engine.sessions == {}
 
 
@@ -252,12 +240,12 @@ def test_a_new_checkpoint_starts_the_count_of_failures_anew(
     shop.end_pauses()
     shop.train()
     assert [checkpoint.step for checkpoint in shop.checkpoints(job_id)] == [3]
-    assert failures(shop) == 1
+    assert shop.failures() == 1
 
     shop.end_pauses()
     shop.train()
 
-    assert failures(shop) == 2  # the same checkpoint again is no progress
+    assert shop.failures() == 2  # the same checkpoint again is no progress
 
 
 def test_three_unexpected_errors_in_a_row_fail_the_job_without_showing_internals(
@@ -298,7 +286,7 @@ def other_session(number: int) -> OpenSession:
 def assert_waits(shop: Shop, job_id: str) -> None:
     assert shop.status(job_id) is JobStatus.QUEUED
     assert shop.codes(job_id) == ["files_validated", "waiting"]
-    assert failures(shop) == 0
+    assert shop.failures() == 0
 
 
 def test_an_engine_of_another_pool_is_left_alone(

@@ -39,15 +39,15 @@ def _tiny_base_folder(seed: int) -> Path:
     return build_tiny_base(Path(tempfile.mkdtemp(prefix="tiny-base-")), seed=seed)
 
 
-def load_tiny_base(*, name: str = BASE, seed: int = 0) -> LoadedBase:
+def as_base(model: PreTrainedModel, *, name: str = BASE) -> LoadedBase:
     return LoadedBase(
         name=name,
-        digest=f"{seed:064x}",
-        text_key=f"bases/{seed:064x}/text.json",
+        digest="b" * 64,
+        text_key=f"bases/{'b' * 64}/text.json",
         dtype=torch.float32,
         device=torch.device("cpu"),
         context_length=CONTEXT_LENGTH,
-        model=load_tiny_model(seed=seed),
+        model=model,
     )
 
 
@@ -57,10 +57,12 @@ def running_engine(
     limits: EngineLimits = LIMITS,
     source: FakeAdapterSource | None = None,
     sink: FakeAdapterSink | None = None,
+    model: PreTrainedModel | None = None,
+    may_fail: bool = False,
 ) -> Iterator[Engine]:
     identity = EngineIdentity(id="engine-0", url="http://127.0.0.1:1", pool="default")
     engine = Engine(
-        [load_tiny_base()],
+        [as_base(model or load_tiny_model())],
         source or FakeAdapterSource(),
         sink or FakeAdapterSink(),
         limits,
@@ -71,4 +73,4 @@ def running_engine(
         yield engine
     finally:
         engine.close()
-        assert engine.failed is None
+        assert may_fail or engine.failed is None

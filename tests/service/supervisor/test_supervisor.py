@@ -10,6 +10,7 @@ import pytest
 from service.core.errors import ConfigurationError
 from service.supervisor.keeper import ComponentFailed, RestartPolicy
 from service.supervisor.supervisor import KILLED, Stage
+from tests.polling import poll_until
 from tests.service.supervisor.fakes import IDLE, OBEDIENT, Run, is_alive, pid_of, shell, stop_now
 
 
@@ -138,7 +139,7 @@ def test_what_a_component_leaves_in_its_group_ends_with_it(run: Run, tmp_path: P
     )  # fmt: skip
 
     assert run([parent]) == 0
-    assert not is_alive(pid_of("child", tmp_path))
+    poll_until(lambda: not is_alive(pid_of("child", tmp_path)), "the rest is gone too")
 
 
 def test_a_preparation_that_fails_ends_the_run_in_order(run: Run, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import time
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.text import Text
 
 from tunery._types import FineTuningJob, JobEvent
 
@@ -45,11 +45,14 @@ class JobDisplay:
             self._bar.stop()
 
     def on_event(self, event: JobEvent) -> None:
-        """Print a message; of metrics, note the loss."""
+        """Print a message; of metrics, note the loss.
+
+        The error that ends a job is left to the caller, who finds it in the job.
+        """
         self._loss = event.metrics.get("train_loss", self._loss)
-        if event.type != "metrics":
-            colour = {"warn": "yellow", "error": "red"}.get(event.level, "dim")
-            self._console.print(f"[{colour}]{escape(event.message)}[/]", highlight=False)
+        if event.type != "metrics" and event.level != "error":
+            style = "yellow" if event.level == "warn" else "dim"
+            self._console.print(Text(event.message, style), soft_wrap=True)
 
     def on_job(self, job: FineTuningJob) -> None:
         """Move on to where the job stands."""

@@ -77,6 +77,13 @@ def _failure(adapters: AdapterStore, ref: DeltaRef) -> ServiceError:
     return error
 
 
+def _load_and_close(adapters: AdapterStore, ref: DeltaRef) -> AdapterWeights:
+    """Closed, it has written its disk copy."""
+    weights = adapters.load(ref).result(_SECONDS)
+    adapters.close()
+    return weights
+
+
 def _assert_equal(loaded: AdapterWeights, original: AdapterWeights) -> None:
     assert loaded.scaling == original.scaling
     assert loaded.modules.keys() == original.modules.keys()
@@ -231,7 +238,7 @@ def test_a_restart_reads_the_disk_and_asks_nobody(
 ) -> None:
     weights = random_adapter(shelf.base)
     ref = shelf.put_adapter(weights)
-    open_store().load(ref).result(_SECONDS)
+    _load_and_close(open_store(), ref)
     counting = CountingStore(shelf.store)
 
     loaded = open_store(store=counting).load(ref).result(_SECONDS)
@@ -246,12 +253,12 @@ def test_a_damaged_disk_copy_heals_from_the_object_store(
 ) -> None:
     weights = random_adapter(shelf.base)
     ref = shelf.put_adapter(weights)
-    open_store().load(ref).result(_SECONDS)
+    _load_and_close(open_store(), ref)
     copy = tmp_path / "disk" / ref.digest / name
     whole = copy.read_bytes()
     copy.write_bytes(whole[:-1])
 
-    _assert_equal(open_store().load(ref).result(_SECONDS), weights)
+    _assert_equal(_load_and_close(open_store(), ref), weights)
     assert copy.read_bytes() == whole
 
 

@@ -12,7 +12,6 @@ from tunery._cli.output import (
     print_fields,
     print_json,
     print_table,
-    stdout,
     upload_bar,
 )
 from tunery._sync import Tunery
@@ -96,4 +95,4 @@ def delete(ctx: typer.Context, file_id: FileId, as_json: AsJson = False) -> None
     if as_json:
         print_json(deleted)
     else:
-        stdout().print(f"{deleted.id} is deleted", markup=False)
+        typer.echo(f"{deleted.id} is deleted")

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from tunery._exceptions import APIError, TuneryError
 from tunery._types import APIObject
@@ -56,8 +57,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:
-        table.add_row(*row)
-    stdout().print(table, markup=False)
+        table.add_row(*map(Text, row))  # as it is: a name may look like markup or an emoji
+    stdout().print(table)
 
 
 def print_fields(fields: dict[str, object]) -> None:

@@ -1,0 +1,91 @@
+"""Models, through the official SDK."""
+
+import openai
+import pytest
+
+from service.core.object_keys import job_prefix
+from service.core.storage import ObjectStore
+from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.running_api import RunningApi, Tenant
+
+BASE = FAKE_BASE.name
+
+
+@pytest.fixture(autouse=True)
+def _base_is_known(engine: FakeEngine) -> None:
+    assert engine.bases == (FAKE_BASE,)
+
+
+def test_the_list_begins_with_the_base_and_goes_on_newest_first(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
+) -> None:
+    names = [f"ft:{BASE}:o:{i}:{tenant.principal.key_id}" for i in range(3)]
+    for name in names:
+        api.publish_model(tenant, name, "d" * 64)
+
+    assert [model.id for model in sdk.models.list()] == [BASE, *names[::-1]]
+
+
+def test_bases_models_and_checkpoints_are_found_by_name(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
+) -> None:
+    name = f"ft:{BASE}:o::{tenant.principal.key_id}"
+    job_id = api.publish_model(tenant, name, "d" * 64)
+
+    base, tuned = sdk.models.retrieve(BASE), sdk.models.retrieve(name)
+    checkpoint = sdk.models.retrieve(f"{name}:ckpt-step-3")
+
+    assert (base.object, base.owned_by, base.model_extra) == (
+        "model",
+        "system",
+        {"base": None, "job": None},
+    )
+    assert tuned.owned_by == checkpoint.owned_by == tenant.principal.scope.organization
+    assert tuned.model_extra == checkpoint.model_extra == {"base": BASE, "job": job_id}
+
+
+def test_a_deleted_model_takes_its_checkpoints_and_objects_along(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant, object_store: ObjectStore
+) -> None:
+    name = f"ft:{BASE}:o::{tenant.principal.key_id}"
+    job_id = api.publish_model(tenant, name, "d" * 64)
+    prefix = job_prefix(tenant.principal.scope.project_id, job_id)
+    object_store.put_bytes(f"{prefix}e1/step-000003/adapter/manifest.json", b"{}")
+
+    deleted = sdk.models.delete(name)
+
+    assert (deleted.id, deleted.deleted) == (name, True)
+    assert list(object_store.list_keys(prefix)) == []
+    for gone in (name, f"{name}:ckpt-step-3"):
+        with pytest.raises(openai.NotFoundError):
+            sdk.models.retrieve(gone)
+
+
+def test_a_base_cannot_be_deleted(sdk: openai.OpenAI) -> None:
+    with pytest.raises(openai.PermissionDeniedError):
+        sdk.models.delete(BASE)
+
+    assert sdk.models.retrieve(BASE).id == BASE
+
+
+def test_a_checkpoint_is_not_deleted_alone(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
+) -> None:
+    name = f"ft:{BASE}:o::{tenant.principal.key_id}"
+    api.publish_model(tenant, name, "d" * 64)
+
+    with pytest.raises(openai.BadRequestError):
+        sdk.models.delete(f"{name}:ckpt-step-3")
+
+
+def test_training_from_a_tuned_model_is_refused_by_name(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
+) -> None:
+    name = f"ft:{BASE}:o::{tenant.principal.key_id}"
+    api.publish_model(tenant, name, "d" * 64)
+    file = sdk.files.create(file=("rows.jsonl", b"{}"), purpose="fine-tune")
+
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.fine_tuning.jobs.create(model=name, training_file=file.id)
+
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "model")

@@ -1,0 +1,162 @@
+"""The tunery client against the real api; what workers would write is written by hand."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from service.core.domain.jobs import JobStatus, NewEvent
+from service.core.repositories.events import EventRepository
+from service.core.repositories.jobs import JobRepository
+from tests.fakes.engine import FakeEngine
+from tests.running_api import RunningApi, Tenant
+from tunery import (
+    AsyncTunery,
+    AuthenticationError,
+    BadRequestError,
+    FineTuningJob,
+    NotFoundError,
+    Tunery,
+)
+from tunery._cli.app import app
+
+BASE = "smollm2-135m-instruct"
+ROWS = b'{"prompt": "a", "completion": "b"}\n'
+
+
+@pytest.fixture
+def client(api: RunningApi, tenant: Tenant, engine: FakeEngine) -> Iterator[Tunery]:
+    assert engine.bases[0].name == BASE
+    with Tunery(base_url=f"{api.url}/v1", api_key=tenant.key, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def job(client: Tunery) -> FineTuningJob:
+    file = client.files.upload(ROWS, filename="rows.jsonl")
+    return client.fine_tuning.jobs.create(
+        model=BASE, training_file=file.id, suffix="desk", metadata={"customer": "acme"}
+    )
+
+
+def start(api: RunningApi, tenant: Tenant, job: FineTuningJob) -> None:
+    """What a worker writes up to the third step."""
+    with api.database.transaction() as connection:
+        jobs = JobRepository(connection, tenant.principal.scope)
+        jobs.move(job.id, JobStatus.QUEUED)
+        jobs.move(job.id, JobStatus.RUNNING, attempts=1)
+        EventRepository(connection, tenant.principal.scope).append(
+            job.id, [NewEvent("Step 3", type="metrics", data={"step": 3, "train_loss": 0.5})]
+        )
+
+
+def test_files_go_up_and_come_down(client: Tunery, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(ROWS * 1000)
+    file = client.files.upload(path)
+    assert (file.filename, file.purpose, file.bytes) == ("rows.jsonl", "fine-tune", 35_000)
+    assert client.files.content(file.id) == ROWS * 1000
+    assert [found.id for found in client.files.list(purpose="fine-tune")] == [file.id]
+    assert client.files.delete(file.id).deleted
+    with pytest.raises(NotFoundError) as caught:
+        client.files.retrieve(file.id)
+    assert caught.value.code == "file_not_found"
+    assert caught.value.request_id
+
+
+def test_lists_of_jobs_are_read_over_all_pages(client: Tunery) -> None:
+    file = client.files.upload(ROWS)
+    made = [
+        client.fine_tuning.jobs.create(model=BASE, training_file=file.id, seed=seed).id
+        for seed in range(5)
+    ]
+    assert [found.id for found in client.fine_tuning.jobs.list(limit=2)] == made[::-1]
+
+
+def test_jobs_are_found_by_metadata(client: Tunery, job: FineTuningJob) -> None:
+    assert job.status == "validating_files"
+    found = client.fine_tuning.jobs.list(metadata={"customer": "acme"})
+    assert [each.id for each in found] == [job.id]
+    assert not list(client.fine_tuning.jobs.list(metadata={"customer": "other"}))
+
+
+def test_waiting_hears_events_and_ends_with_the_job(
+    api: RunningApi, tenant: Tenant, client: Tunery, job: FineTuningJob
+) -> None:
+    start(api, tenant, job)
+    heard: list[str] = []
+
+    def cancel_once_running(seen: FineTuningJob) -> None:
+        if seen.status == "running":
+            client.fine_tuning.jobs.cancel(job.id)
+
+    done = client.fine_tuning.jobs.wait(
+        job,
+        on_event=lambda event: heard.append(event.message),
+        on_job=cancel_once_running,
+        poll_seconds=0.01,
+    )
+    assert done.status == "cancelled"
+    assert heard[0].startswith("Created")
+    assert "Step 3" in heard
+
+
+def test_chat_answers_whole_and_streamed(client: Tunery) -> None:
+    messages = [{"role": "user", "content": "Who are you?"}]
+    whole = client.chat.completions.create(model=BASE, messages=messages, temperature=0)
+    stream = client.chat.completions.stream(model=BASE, messages=messages, temperature=0)
+    assert whole.text == "I am the base."
+    assert "".join(chunk.text for chunk in stream) == "I am the base."
+
+
+def test_errors_arrive_as_classes(api: RunningApi, client: Tunery) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        client.chat.completions.create(model="nope", messages=[{"role": "user", "content": "?"}])
+    assert caught.value.code == "model_not_found"
+    with pytest.raises(BadRequestError) as refused:
+        client.fine_tuning.jobs.create(model=BASE, training_file="file-nope")
+    assert refused.value.param == "training_file"
+    with (
+        Tunery(base_url=f"{api.url}/v1", api_key="sk-wrong") as stranger,
+        pytest.raises(AuthenticationError),
+    ):
+        stranger.models.list().page()
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_asynchronous_client_streams(api: RunningApi, tenant: Tenant) -> None:
+    async def ask() -> str:
+        async with AsyncTunery(base_url=f"{api.url}/v1", api_key=tenant.key) as asking:
+            base = (await asking.models.list().page()).data[0].id
+            stream = await asking.chat.completions.stream(
+                model=base, messages=[{"role": "user", "content": "Who are you?"}]
+            )
+            return "".join([chunk.text async for chunk in stream])
+
+    assert asyncio.run(ask()) == "I am the base."
+
+
+def test_the_command_line_speaks_with_the_server(
+    client: Tunery, api: RunningApi, tenant: Tenant, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(ROWS)
+
+    def tunery(*arguments: str) -> Result:
+        def connect() -> Tunery:
+            return Tunery(base_url=f"{api.url}/v1", api_key=tenant.key)
+
+        result = CliRunner().invoke(app, list(arguments), obj=connect)
+        assert result.exit_code == 0, result.output
+        return result
+
+    assert "ftjob-" in tunery("jobs", "create", str(rows), "--lora-rank", "4", "--seed", "3").stdout
+    job_id = client.fine_tuning.jobs.list().page().data[0].id
+    assert job_id in tunery("jobs", "list").stdout
+    assert "validating_files" in tunery("jobs", "get", job_id).stdout
+    assert "Created" in tunery("jobs", "logs", job_id).stdout
+    assert "cancelled" in tunery("jobs", "cancel", job_id).stdout
+    assert BASE in tunery("models", "list").stdout
+    assert tunery("chat", "Who are you?", "--temperature", "0").stdout == "I am the base.\n"

@@ -1,0 +1,37 @@
+"""Cutting: every row once, groups whole, no micro-batch above the limit that could be cut."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.engine_protocol import TrainingRow
+from service.engine.training.micro_batches import cut
+
+rows_of_groups = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 40)), max_size=30)
+
+
+@given(rows_of_groups, st.integers(1, 100))
+def test_groups_stay_whole_and_batches_within_the_limit(
+    shapes: list[tuple[int, int]], limit: int
+) -> None:
+    rows = [
+        TrainingRow(line=i + 1, group=group, tokens=(5,) * length, weights=(0.0,) * length)
+        for i, (group, length) in enumerate(shapes)
+    ]
+
+    batches = cut(rows, limit)
+
+    assert sorted(i for batch in batches for i in batch.indices) == list(range(len(rows)))
+    for batch in batches:
+        assert batch.rows == tuple(rows[i] for i in batch.indices)
+        groups = {row.group for row in batch.rows}
+        assert batch.tokens <= limit or len(groups) == 1
+        for other in batches:
+            assert other is batch or groups.isdisjoint(row.group for row in other.rows)
+
+
+def test_rows_fill_a_batch_in_their_order() -> None:
+    rows = [
+        TrainingRow(line=i, group=i, tokens=(5,) * 10, weights=(0.0,) * 10) for i in range(1, 6)
+    ]
+
+    assert [batch.indices for batch in cut(rows, 25)] == [(0, 1), (2, 3), (4,)]

@@ -1,0 +1,110 @@
+"""A training session of an engine in this process, command by command."""
+
+from collections.abc import Sequence
+
+from service.core.engine_protocol import (
+    Command,
+    CommandBatch,
+    DeltaRef,
+    Forward,
+    ForwardBackward,
+    LoraTuning,
+    OpenSession,
+    OptimStep,
+    Result,
+    Save,
+    TrainingRow,
+)
+from service.engine.interface import EngineCore
+from tests.service.engine.real_engine import BASE
+
+LEARNING_RATE = 0.01
+
+
+class Job:
+    """Numbers its commands. `finish` waits for the results of all of them."""
+
+    def __init__(
+        self,
+        engine: EngineCore,
+        name: str = "ftjob-a",
+        *,
+        tuning: LoraTuning | None = None,
+        epoch: int = 1,
+        seed: int = 7,
+        start_from: DeltaRef | None = None,
+    ) -> None:
+        self.engine = engine
+        self.prefix = f"p/test/jobs/{name}/e{epoch}/"
+        self.opened = engine.open_session(
+            OpenSession(
+                job=name,
+                epoch=epoch,
+                base=BASE,
+                start_from=start_from,
+                tuning=tuning or LoraTuning(rank=4, alpha=8),
+                seed=seed,
+                key_prefix=self.prefix,
+            )
+        )
+        self.session = self.opened.session
+        self.results: list[Result] = []
+        self._seq = 0
+        self._expected = 0
+
+    def forward_backward(
+        self, rows: Sequence[TrainingRow], *, step: int = 1, normalizer: float | None = None
+    ) -> None:
+        """The normalizer is the sum of the weights unless it is given."""
+        normalizer = normalizer or sum(sum(row.weights) for row in rows)
+        self.send(
+            ForwardBackward(seq=self._next(), step=step, normalizer=normalizer, rows=tuple(rows))
+        )
+
+    def forward(self, rows: Sequence[TrainingRow]) -> None:
+        self.send(Forward(seq=self._next(), step=0, normalizer=1, rows=tuple(rows)))
+
+    def optimize(
+        self,
+        *,
+        step: int = 1,
+        learning_rate: float = LEARNING_RATE,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = 1.0,
+    ) -> None:
+        self.send(
+            OptimStep(
+                seq=self._next(),
+                step=step,
+                learning_rate=learning_rate,
+                weight_decay=weight_decay,
+                max_grad_norm=max_grad_norm,
+            )
+        )
+
+    def save(self, step: int, *, state: bool = False) -> str:
+        """Returns the key prefix that it is stored under."""
+        name = f"step-{step:06d}"
+        self._expected += 1
+        self.send(
+            Save(seq=self._next(), name=name, parts=("adapter", "state") if state else ("adapter",))
+        )
+        return f"{self.prefix}{name}/"
+
+    def send(self, *commands: Command) -> None:
+        self._expected += len(commands)
+        self.engine.append_commands(self.session, CommandBatch(commands=commands))
+
+    def finish(self) -> list[Result]:
+        """Every result so far; ends early when a command has failed."""
+        while len(self.results) < self._expected:
+            batch = self.engine.wait_results(self.session, len(self.results), 60)
+            assert batch.results, "the engine went silent"
+            self.results += batch.results
+            if self.results[-1].kind == "command_failed":
+                break
+        return self.results
+
+    def _next(self) -> int:
+        self._seq += 1
+        return self._seq
