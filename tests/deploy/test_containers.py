@@ -151,9 +151,6 @@ def test_images_run_without_privileges_and_install_by_hash(target: str) -> None:
     for line in instructions:
         if "--requirement requirements/" in line and "torch.txt" not in line:
             assert "--no-deps --require-hashes" in line
-    assert all(
-        name in VARIABLES or not name.startswith("TUNERY_") for name in environment_of_stage(target)
-    )
 
 
 def test_no_file_names_a_registry_or_an_index() -> None:
