@@ -8,8 +8,8 @@ import torch
 from service.core.engine_protocol import EngineRole, ForwardDone, StepFrame
 from service.core.errors import EngineUnavailable, ModelNotFound
 from tests.polling import poll_until
-from tests.service.engine.adapters import greedy
 from tests.service.engine.generation_calls import Connection
+from tests.service.engine.peft_adapters import greedy
 from tests.service.engine.real_engine import BASE, LIMITS, load_tiny_model, running_engine
 from tests.service.engine.training.rows import make_rows
 from tests.service.engine.training_session import Job

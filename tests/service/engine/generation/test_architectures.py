@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from service.core.errors import ConfigurationError
 from service.engine.runner import BaseRunner
-from tests.service.engine.adapters import greedy
 from tests.service.engine.generation_calls import Connection
+from tests.service.engine.peft_adapters import greedy
 from tests.service.engine.real_engine import as_base, running_engine
 
 SIZES = {

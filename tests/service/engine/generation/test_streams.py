@@ -11,8 +11,8 @@ from service.core.errors import EngineOverloaded, StorageUnavailable
 from service.engine.parts import AdapterWeights, EngineLimits, LoraPair
 from tests.fakes.adapters import FakeAdapterSource
 from tests.polling import poll_until
-from tests.service.engine.adapters import greedy, make_adapter, peft_model
 from tests.service.engine.generation_calls import Connection
+from tests.service.engine.peft_adapters import greedy, make_adapter, peft_model
 from tests.service.engine.real_engine import LIMITS, load_tiny_model, running_engine
 
 MODEL = load_tiny_model()

@@ -29,7 +29,7 @@ from service.core.errors import (
 )
 from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
 from tests.polling import poll_until
-from tests.service.engine.adapters import make_adapter, peft_model
+from tests.service.engine.peft_adapters import make_adapter, peft_model
 from tests.service.engine.real_engine import BASE, LIMITS, load_tiny_model, running_engine
 from tests.service.engine.training.rows import make_rows
 from tests.service.engine.training.test_training import flat, peft_losses

@@ -19,7 +19,7 @@ from service.core.engine_protocol import (
 from service.core.errors import Conflict
 from service.engine.parts import AdapterWeights, EngineLimits
 from tests.fakes.adapters import FakeAdapterSink
-from tests.service.engine.adapters import peft_model
+from tests.service.engine.peft_adapters import peft_model
 from tests.service.engine.real_engine import LIMITS, load_tiny_model, running_engine
 from tests.service.engine.training.rows import make_rows
 from tests.service.engine.training_session import LEARNING_RATE, Job
