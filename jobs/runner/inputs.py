@@ -18,7 +18,6 @@ from service.core.repositories.jobs import JobRepository
 from service.core.repositories.registry import RegistryRepository
 from service.core.storage import ObjectNotFound
 from service.core.text import TextCodec
-from service.core.text_assets import load_text_assets
 
 TRAINING, VALIDATION = "training_file", "validation_file"
 
@@ -63,9 +62,8 @@ def _gone(file_id: str, param: str) -> Exception:
 
 def load_codec(attempt: Attempt, base: Base) -> TextCodec:
     """Raises NotYet before an engine has published the base's text."""
-    resources = attempt.resources
     try:
-        return TextCodec(load_text_assets(resources.store, base, resources.settings.cache_dir))
+        return attempt.resources.codecs.of(base)
     except ObjectNotFound:
         raise NotYet(f"Waiting for an engine to publish the base {base.name}.") from None
 

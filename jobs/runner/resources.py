@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from jobs.runner.codecs import Codecs
 from service.core.database import Database
 from service.core.queue import Doorbell, connect_redis
 from service.core.settings import Settings
@@ -16,6 +17,7 @@ class Resources:
 
     settings: Settings
     store: ObjectStore
+    codecs: Codecs
     worker: str
     """Stable name of the worker: a later process of this name inherits its unfinished claims."""
     database: Database
@@ -28,6 +30,7 @@ class WorkerProcess:
 
     settings: Settings
     store: ObjectStore
+    codecs: Codecs
     worker: str
 
     @contextmanager
@@ -39,6 +42,8 @@ class WorkerProcess:
                 doorbell = Doorbell(
                     database, redis, ring_again_seconds=self.settings.ring_again_seconds
                 )
-                yield Resources(self.settings, self.store, self.worker, database, doorbell)
+                yield Resources(
+                    self.settings, self.store, self.codecs, self.worker, database, doorbell
+                )
         finally:
             database.dispose()

@@ -5,11 +5,11 @@ running in 10 ms. Until the forks no connection is opened.
 """
 
 import gc
-from collections.abc import Callable
 from functools import partial
 
 import structlog
 
+from jobs.runner.codecs import Codecs
 from jobs.runner.resources import WorkerProcess
 from jobs.worker.herd import Herd
 from jobs.worker.slot import serve
@@ -27,18 +27,21 @@ def run(settings: Settings, name: str = "worker-0") -> None:
     """
     configure_logging(settings, "worker")
     store = ObjectStore.from_settings(settings)
+    codecs = Codecs(store, settings.cache_dir)
+    codecs.preload()
     Database(settings.database_url).dispose()  # loads the driver; nothing is opened
     gc.freeze()  # so that no collection in a child copies the pages they share
-    Herd(_mains(settings, store, name), drain_seconds=settings.drain_seconds).run()
-
-
-def _mains(settings: Settings, store: ObjectStore, name: str) -> dict[str, Callable[[], None]]:
-    slots = [(f"{name}-train-{n}", WorkKind.TRAINING) for n in range(settings.training_slots)]
-    slots += [(f"{name}-short-{n}", WorkKind.VALIDATION) for n in range(settings.short_slots)]
-    return {
-        slot: partial(_serve_slot, WorkerProcess(settings, store, slot), kind)
-        for slot, kind in slots
+    mains = {
+        slot: partial(_serve_slot, WorkerProcess(settings, store, codecs, slot), kind)
+        for slot, kind in _slots(settings, name)
     }
+    Herd(mains, drain_seconds=settings.drain_seconds).run()
+
+
+def _slots(settings: Settings, name: str) -> list[tuple[str, WorkKind]]:
+    """Stable names and what each serves."""
+    slots = [(f"{name}-train-{n}", WorkKind.TRAINING) for n in range(settings.training_slots)]
+    return slots + [(f"{name}-short-{n}", WorkKind.VALIDATION) for n in range(settings.short_slots)]
 
 
 def _serve_slot(process: WorkerProcess, kind: WorkKind) -> None:

@@ -1,12 +1,16 @@
 """Fetches a base's TextAssets from the object store, once a machine."""
 
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from service.core.domain.models import Base
 from service.core.storage import ObjectStore
 from service.core.text import TextAssets
+
+logger = logging.getLogger(__name__)
 
 
 def load_text_assets(store: ObjectStore, base: Base, cache_dir: Path) -> TextAssets:
@@ -24,3 +28,15 @@ def load_text_assets(store: ObjectStore, base: Base, cache_dir: Path) -> TextAss
         beside.write(content)
     os.replace(beside.name, cached)  # written beside, so that no reader sees half a file
     return assets
+
+
+def cached_text_assets(cache_dir: Path, *, limit: int) -> Iterator[tuple[str, TextAssets]]:
+    """Base digests and their assets on this machine's disk, those fetched last first."""
+    files = sorted(
+        (cache_dir / "text").glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True
+    )
+    for file in files[:limit]:
+        try:
+            yield file.stem, TextAssets.from_json(file.read_text("utf-8"))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning("%s is no cached text of a base: %r", file, error)

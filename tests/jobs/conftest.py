@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from jobs.runner.codecs import Codecs
 from jobs.runner.resources import Resources, WorkerProcess
 from service.core.database import Database, upgrade
 from service.core.repositories.access import AccessRepository
@@ -42,7 +43,9 @@ def settings(tmp_path: Path, valkey_url: str, s3_credentials: S3Credentials) -> 
 @pytest.fixture
 def resources(settings: Settings, object_store: ObjectStore) -> Iterator[Resources]:
     upgrade(settings.database_url)
-    with WorkerProcess(settings, object_store, worker="test-train-0").open() as opened:
+    with WorkerProcess(
+        settings, object_store, Codecs(object_store, settings.cache_dir), worker="test-train-0"
+    ).open() as opened:
         yield opened
 
 

@@ -247,7 +247,10 @@ def test_promises_hold_in_random_histories(
     url = request.getfixturevalue("postgres_url")
     upgrade(url)
     process = WorkerProcess(
-        settings.model_copy(update={"database_url": url}), object_store, worker="w"
+        settings.model_copy(update={"database_url": url}),
+        object_store,
+        resources.codecs,
+        worker="w",
     )
     with process.open() as on_postgres:
         with on_postgres.database.transaction() as connection:

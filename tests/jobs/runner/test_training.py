@@ -121,12 +121,17 @@ def test_the_result_file_has_a_line_for_every_step(shop: Shop, job_id: str) -> N
     assert lines[1].split(",")[1] == "3"  # the fake engine's first loss
 
 
+def wait_until_running(shop: Shop, job_id: str) -> None:
+    """An engine session is open then."""
+    poll_until(lambda: shop.status(job_id) is JobStatus.RUNNING, "the job runs")
+
+
 def test_cancel_in_mid_training_publishes_nothing_and_frees_the_engine(
     shop: Shop, job_id: str, engine: FakeEngine
 ) -> None:
     engine.hold_training()
     with shop.training():
-        poll_until(lambda: bool(engine.sessions), "the session is open")
+        wait_until_running(shop, job_id)
         shop.cancel(job_id)
         poll_until(lambda: not engine.sessions, "the session is closed")
 
@@ -141,7 +146,7 @@ def test_a_drained_attempt_goes_back_without_blame(
     control = AttemptControl()
     engine.hold_training()
     with shop.training(control):
-        poll_until(lambda: bool(engine.sessions), "the session is open")
+        wait_until_running(shop, job_id)
         control.drain()
     engine.release()
 
@@ -160,7 +165,7 @@ def test_a_lost_session_costs_an_attempt_and_the_next_one_succeeds(
 ) -> None:
     engine.hold_training()
     with shop.training():
-        poll_until(lambda: bool(engine.sessions), "the session is open")
+        wait_until_running(shop, job_id)
         engine.lose_sessions()
     engine.release()
     assert shop.status(job_id) is JobStatus.QUEUED
@@ -304,7 +309,7 @@ def test_an_engine_of_another_pool_is_left_alone(
 def test_a_stale_attempt_can_write_nothing(shop: Shop, job_id: str, engine: FakeEngine) -> None:
     engine.hold_training()
     with shop.training():
-        poll_until(lambda: bool(engine.sessions), "the session is open")
+        wait_until_running(shop, job_id)
         with shop.database.transaction() as connection:
             connection.execute(work.update().values(epoch=work.c.epoch + 1))
         engine.release()
