@@ -36,17 +36,13 @@ def stage(name: str) -> list[str]:
     return instructions
 
 
-def option_names(command: "typer.core.TyperCommand | Any") -> set[str]:
+def option_names(command: Any) -> set[str]:
     return {name for parameter in command.params for name in parameter.opts}
 
 
 def files() -> Iterator[tuple[str, str]]:
-    for path in (
-        "Dockerfile",
-        "deploy/compose.yaml",
-        "deploy/compose.gpu.yaml",
-        "deploy/env.example",
-    ):
+    """Path and text of each."""
+    for path in FILES:
         yield path, (ROOT / path).read_text()
 
 
