@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
-PROJECTS := . $(patsubst %/pyproject.toml,%,$(wildcard clients/python/pyproject.toml))
+PROJECTS := . clients/python
 
 .PHONY: setup demo test test-all check up lock clean
 .DEFAULT_GOAL := setup
@@ -57,16 +57,20 @@ check: setup
 # --- upkeep ---
 
 UV := uv==0.13.9
-EXTRAS := --extra api --extra engine --extra embedded
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header \
-	$(PROJECTS:%=%/pyproject.toml) requirements/build.in
+	--no-emit-index-url --no-annotate --no-header pyproject.toml requirements/build.in
+STACK := clients/python/pyproject.toml --extra api --extra worker --extra engine \
+	--extra embedded
+SAME := --constraints requirements/runtime.txt
 
+# What `make demo` and `make test` install, and what the images of the Dockerfile do
 lock: $(BIN)/python
 	$(PIP) $(UV)
-	$(COMPILE) $(EXTRAS) --output-file requirements/runtime.txt
-	$(COMPILE) $(EXTRAS) --extra dev --constraints requirements/runtime.txt \
-		--output-file requirements/dev.txt
+	$(COMPILE) $(STACK) --output-file requirements/runtime.txt
+	$(COMPILE) $(STACK) --extra dev $(SAME) --output-file requirements/dev.txt
+	$(COMPILE) --extra api --extra worker $(SAME) --output-file requirements/services.txt
+	$(COMPILE) requirements/default-base.in --extra engine $(SAME) \
+		--output-file requirements/engine.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

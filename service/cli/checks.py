@@ -18,7 +18,6 @@ from service.supervisor.probes import redis_answers, s3_takes_writes
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "api": ("fastapi", "python_multipart", "uvicorn"),
-    "worker": ("psutil",),
     "engine": (
         *("accelerate", "fastapi", "gguf", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),
@@ -151,7 +150,7 @@ def object_store(settings: Settings) -> Finding:
 
 def checks_for(settings: Settings) -> list[Check]:
     """Everything that `up` needs under these settings."""
-    chosen: list[Check] = [python, packages("api"), packages("worker")]
+    chosen: list[Check] = [python, packages("api")]
     if not settings.is_given("engine_url"):
         chosen.append(packages("engine"))
     if not (settings.is_given("redis_url") and settings.is_given("s3_")):

@@ -86,7 +86,8 @@ class Engine:
         with self._lock:
             self._is_stopping = True
             self._wake.notify_all()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._storing.shutdown(wait=True)
 
     # EngineCore

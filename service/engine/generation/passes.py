@@ -9,9 +9,6 @@ from service.engine.generation.stream import Stream
 from service.engine.layers import AdapterSlots, RowPlan, ServedRuns, SlottedRows
 from service.engine.runner import BaseRunner, PackedBatch
 
-_FEW_ADAPTERS = 2
-"""Up to here two products an adapter take less time than batched ones over padded rows."""
-
 Sampled = list[tuple[Stream, int | None]]
 """The next token of each stream; None where the model's numbers are not finite."""
 
@@ -86,19 +83,12 @@ class StreamPasses:
 
     def _order(self, streams: Sequence[Stream]) -> tuple[list[Stream], RowPlan | None]:
         """Streams of one adapter side by side, the base's last."""
-        adapters = list(dict.fromkeys(s.adapter for s in streams if s.adapter is not None))
+        adapters = [stream.adapter for stream in streams if stream.adapter is not None]
         if not adapters:
             return list(streams), None
-        if len(adapters) > _FEW_ADAPTERS:
-            slot_of = self._slots.place(adapters)
-            adapters.sort(key=slot_of.__getitem__)
-        groups = [[s for s in streams if s.adapter is adapter] for adapter in [*adapters, None]]
-        ordered = [stream for group in groups for stream in group]
-        if len(adapters) > _FEW_ADAPTERS:
-            slots = [None if s.adapter is None else slot_of[s.adapter] for s in ordered]
-            return ordered, SlottedRows(self._slots, slots)
-        runs, start = [], 0
-        for adapter, group in zip(adapters, groups, strict=False):
-            runs.append((start, start + len(group), adapter))
-            start += len(group)
-        return ordered, ServedRuns(len(ordered), tuple(runs))
+        slot_of = self._slots.place(adapters)
+        slots = [None if s.adapter is None else slot_of[s.adapter] for s in streams]
+        ordered = sorted(
+            zip(streams, slots, strict=True), key=lambda pair: (pair[1] is None, pair[1] or 0)
+        )
+        return [s for s, _ in ordered], SlottedRows(self._slots, [slot for _, slot in ordered])

@@ -50,7 +50,7 @@ def sample(logits: torch.Tensor, draws: Sequence[Draw]) -> list[int | None]:
 def _draw(logits: torch.Tensor, draws: Sequence[Draw], *, nucleus: bool) -> list[int]:
     temperature = [max(draw.temperature, _COOLEST) for draw in draws]
     probabilities = torch.softmax(logits / logits.new_tensor(temperature)[:, None], dim=-1)
-    uniform = torch.tensor([[d.uniform] for d in draws], dtype=torch.float64, device=logits.device)
+    uniform = [draw.uniform for draw in draws]
     if not nucleus:
         return _invert(probabilities, uniform).tolist()
     top_p = logits.new_tensor([[draw.top_p] for draw in draws])
@@ -69,8 +69,11 @@ def _nucleus(probabilities: torch.Tensor, top_p: torch.Tensor) -> tuple[torch.Te
     return torch.where(before < top_p, found, 0), candidates
 
 
-def _invert(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+def _invert(weights: torch.Tensor, uniform: Sequence[float]) -> torch.Tensor:
     """Inverse of the cumulative distribution, for weights that need not sum to one."""
-    cumulative = weights.double().cumsum(-1)
-    index = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+    # In fp32 the sum over a vocabulary loses the rarest tokens; Apple's GPUs have nothing else.
+    precise = torch.float32 if weights.device.type == "mps" else torch.float64
+    cumulative = weights.to(precise).cumsum(-1)
+    point = cumulative.new_tensor(uniform)[:, None] * cumulative[:, -1:]
+    index = torch.searchsorted(cumulative, point, right=True)
     return index[:, 0].clamp(max=weights.shape[1] - 1)

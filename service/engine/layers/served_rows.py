@@ -12,7 +12,7 @@ from service.engine.layers.served_adapter import ServedAdapter
 
 @dataclass(frozen=True)
 class ServedRuns:
-    """A RowPlan of few adapters or long runs: two products an adapter."""
+    """A RowPlan of long runs: two products an adapter."""
 
     rows: int
     runs: tuple[tuple[int, int, ServedAdapter], ...]
@@ -27,7 +27,7 @@ class ServedRuns:
 
 
 class SlottedRows:
-    """A RowPlan of many adapters with few rows each: two batched products over all of them.
+    """A RowPlan of few rows an adapter: two batched products over all adapters.
 
     Each slot gets the same number of rows; missing ones are filled with any row, and what they
     give is not read.
@@ -64,11 +64,10 @@ class SlottedRows:
             return y
         a, b = stacked  # (slots, rank, in), (slots, rank, out)
         own = x[: self._adapted] if self._gather is None else x.index_select(0, self._gather)
-        inner = torch.bmm(own.view(a.shape[0], self._width, -1), a.transpose(1, 2))
-        mine = y[: self._adapted]
-        if self._scatter is None:
-            mine.view(b.shape[0], self._width, -1).baddbmm_(inner, b)
-        else:
-            outer = torch.bmm(inner, b).view(-1, y.shape[1])
-            mine.add_(outer.index_select(0, self._scatter))
+        own = own.to(a.dtype).view(a.shape[0], self._width, -1)
+        inner = torch.bmm(own, a.transpose(1, 2))
+        outer = torch.bmm(inner, b).view(-1, y.shape[1])
+        if self._scatter is not None:
+            outer = outer.index_select(0, self._scatter)
+        y[: self._adapted].add_(outer)
         return y

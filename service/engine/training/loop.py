@@ -18,7 +18,6 @@ from service.core.engine_protocol import (
     OptimStep,
     OptimStepDone,
     Result,
-    RowLoss,
     Save,
     SaveSnapshotTaken,
     SaveStored,
@@ -26,7 +25,12 @@ from service.core.engine_protocol import (
 from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.training.micro_batches import MicroBatch
-from service.engine.training.passes import PassPart, measure, measure_and_differentiate
+from service.engine.training.passes import (
+    PartOutcome,
+    PassPart,
+    measure,
+    measure_and_differentiate,
+)
 from service.engine.training.saving import Storing, take_snapshot
 from service.engine.training.session import Computation, Session
 from service.engine.training.sessions import TrainingSessions
@@ -140,7 +144,7 @@ class TrainingLoop:
 
     def _run_pass(self, shares: Sequence[_Share]) -> None:
         try:
-            self._compute(shares)
+            outcomes = _compute(shares)
         except torch.AcceleratorError:
             raise  # the device is lost to everybody
         except Exception as error:
@@ -150,28 +154,20 @@ class TrainingLoop:
                 return
             for share in shares:  # whoever is to blame fails alone
                 self._run_pass([share])
-
-    def _compute(self, shares: Sequence[_Share]) -> None:
-        parts = [share.part for share in shares]
-        runner = shares[0].session.runner
-        if isinstance(shares[0].computation.command, Forward):
-            losses = measure(runner, parts)
-            for share, of_share in zip(shares, losses, strict=True):
-                self._take(share, of_share)
             return
-        losses, gradients = measure_and_differentiate(runner, parts)
-        for share, of_share, gradient in zip(shares, losses, gradients, strict=True):
-            share.session.adapter.add_gradient(gradient)
-            self._take(share, of_share)
+        for share, outcome in zip(shares, outcomes, strict=True):
+            seq = share.computation.command.seq
+            self._guard(share.session, seq, partial(self._take, share, outcome))
 
-    def _take(self, share: _Share, losses: list[RowLoss]) -> None:
+    def _take(self, share: _Share, outcome: PartOutcome) -> None:
+        losses = outcome.losses
         diverged = [loss.line for loss in losses if not math.isfinite(loss.loss)]
         if diverged:
-            error = TrainingDiverged(
+            raise TrainingDiverged(
                 f"the loss of line {diverged[0]} is not finite: lower the learning rate"
             )
-            self._fail(share.session, share.computation.command.seq, error)
-            return
+        if outcome.gradients is not None:
+            share.session.adapter.add_gradient(outcome.gradients)
         for batch in share.batches:
             share.computation.finish_micro_batch(losses[: len(batch.rows)])
             losses = losses[len(batch.rows) :]
@@ -202,6 +198,15 @@ class TrainingLoop:
             logger.error("command %d of %s raised", seq, session.request.job, exc_info=error)
         with self._lock:
             session.fail(seq, _as_service_error(error))
+
+
+def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
+    """Touches no state, so that it can be tried again."""
+    runner = shares[0].session.runner
+    parts = [share.part for share in shares]
+    if isinstance(shares[0].computation.command, Forward):
+        return measure(runner, parts)
+    return measure_and_differentiate(runner, parts)
 
 
 def _choose(sessions: Sequence[Session], budget: int) -> list[_Share]:

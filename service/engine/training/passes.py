@@ -34,6 +34,16 @@ class PassPart:
 
 
 @dataclass(frozen=True)
+class PartOutcome:
+    """What a pass found for one job."""
+
+    losses: list[RowLoss]
+    """In the order of the rows."""
+    gradients: Sequence[torch.Tensor] | None = None
+    """Of the adapter's leaves; None where nothing was differentiated."""
+
+
+@dataclass(frozen=True)
 class _Position:
     """A trained token: predicted at `row` of the batch."""
 
@@ -42,20 +52,18 @@ class _Position:
     weight: float
 
 
-def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[list[RowLoss]]:
+def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     """Losses alone, without dropout."""
     positions = [_trained_positions(part_rows) for part_rows in _located(parts)]
     with torch.inference_mode():
         hidden = runner.hidden(_batch(runner, parts, with_dropout=False))
         index, targets = _index(runner, positions)
         losses = cross_entropy(runner.logits, hidden[index], targets)
-    return _report(parts, positions, losses)
+    return [PartOutcome(report) for report in _report(parts, positions, losses)]
 
 
-def measure_and_differentiate(
-    runner: BaseRunner, parts: Sequence[PassPart]
-) -> tuple[list[list[RowLoss]], list[Sequence[torch.Tensor]]]:
-    """Losses, and for each part the gradients of its adapter's leaves; no state is touched."""
+def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
+    """Losses and gradients, which are added to nothing yet."""
     positions = [_trained_positions(part_rows) for part_rows in _located(parts)]
     index, targets = _index(runner, positions)
     factors = torch.tensor(
@@ -72,13 +80,12 @@ def measure_and_differentiate(
         losses, gradient = cross_entropy_with_gradient(runner.logits, hidden, targets, factors)
     leaves = [leaf for part in parts for leaf in part.adapter.leaves]
     found = torch.autograd.grad(hidden, leaves, gradient, allow_unused=True, materialize_grads=True)
-    gradients: list[Sequence[torch.Tensor]] = []
-    start = 0
-    for part in parts:
+    outcomes, start = [], 0
+    for part, report in zip(parts, _report(parts, positions, losses), strict=True):
         stop = start + len(part.adapter.leaves)
-        gradients.append(found[start:stop])
+        outcomes.append(PartOutcome(report, found[start:stop]))
         start = stop
-    return _report(parts, positions, losses), gradients
+    return outcomes
 
 
 def _batch(runner: BaseRunner, parts: Sequence[PassPart], *, with_dropout: bool) -> PackedBatch:

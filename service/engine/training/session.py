@@ -97,6 +97,7 @@ class Session:
     adapter: TrainedAdapter = field(init=False)
     optimizer: AdamW = field(init=False)
     computation: Computation | None = None
+    """Of the command at the head of the queue."""
 
     def beat(self) -> None:
         self.last_beat = time.monotonic()
@@ -122,7 +123,6 @@ class Session:
         """End the session with this command's error."""
         self.has_failed = True
         self.queue.clear()
-        self.computation = None
         self.answer(CommandFailed(seq=seq, error=to_body(error)))
 
     def close(self) -> None:
