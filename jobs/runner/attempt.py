@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from jobs.runner import events, outcomes
-from jobs.runner.control import AttemptControl, Drained, NotYet
+from jobs.runner.control import AttemptControl, Drained, NotYet, Paused
 from jobs.runner.heartbeat import Heartbeat
 from jobs.runner.patience import patiently
 from jobs.runner.resources import Resources
@@ -61,7 +61,7 @@ class Attempt:
     def writing(self) -> Iterator[Connection]:
         """A transaction in which this attempt is the current one, or StaleEpoch is raised."""
         with self.resources.database.transaction() as connection:
-            WorkRepository(connection).check(self.claim)
+            self.control.ask(WorkRepository(connection).check(self.claim))
             yield connection
 
 
@@ -139,6 +139,8 @@ def _ending_of(claim: Claim, error: ServiceError) -> Ending:
         case Drained():
             event = events.attempt_lost(error.message, level=EventLevel.INFO)
             return partial(outcomes.give_back, event=event)
+        case Paused():
+            return partial(outcomes.give_back, event=events.paused())
         case Unavailable() | SessionNotFound() | TooManyRequests() | ModelNotFound():
             logger.warning("attempt %d of %s is lost: %s", claim.attempt, claim.subject_id, error)
             return partial(outcomes.lose, reason=error.message)

@@ -3,7 +3,7 @@
 ServiceError
 ├── InvalidRequest (400)
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
-│   ├── JobNotCancellable · UnknownFile
+│   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
@@ -78,6 +78,18 @@ class JobNotCancellable(InvalidRequest):
     """The job already finished. 400, not 409: OpenAI SDKs retry a 409."""
 
     code = "job_not_cancellable"
+
+
+class JobNotPausable(InvalidRequest):
+    """The job's files are being validated, or it is paused or finished."""
+
+    code = "job_not_pausable"
+
+
+class JobNotResumable(InvalidRequest):
+    """The job is not paused."""
+
+    code = "job_not_resumable"
 
 
 class InvalidTransition(InvalidRequest):

@@ -12,7 +12,13 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel
 
-from service.core.engine_protocol import DeltaRef, EngineRole, LoraTuning, StoredFile
+from service.core.engine_protocol import (
+    DeltaRef,
+    EngineRole,
+    LoraTuning,
+    ResumePoint,
+    StoredFile,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,14 @@ class AdapterWeights:
     def nbytes(self) -> int:
         """Bytes of all factors."""
         return sum(pair.a.nbytes + pair.b.nbytes for pair in self.modules.values())
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What `store_state` wrote: weights and moments by name, on the CPU, and whose they are."""
+
+    tensors: Mapping[str, torch.Tensor]
+    metadata: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,9 @@ class AdapterSource(Protocol):
 
     def loaded_ids(self) -> tuple[str, ...]:
         """Ids in RAM, most recently used first."""
+
+    def load_state(self, point: ResumePoint) -> TrainingState:
+        """Fetch a training state; blocks. Raises AdapterCorrupt, StorageUnavailable."""
 
 
 class AdapterSink(Protocol):

@@ -5,9 +5,12 @@ rest by rules a test can predict: a stream answers with the scripted tokens of i
 repeats its prompt, and a loss is `session.FIRST_LOSS / (1 + optimizer steps)`.
 """
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+
+from safetensors.numpy import load
 
 from service.core.engine_protocol import (
     AddRequest,
@@ -20,9 +23,11 @@ from service.core.engine_protocol import (
     ModelRef,
     OpenSession,
     ResultBatch,
+    ResumePoint,
     SessionOpened,
 )
 from service.core.errors import (
+    AdapterCorrupt,
     EngineOverloaded,
     EngineUnavailable,
     ModelNotFound,
@@ -31,6 +36,7 @@ from service.core.errors import (
     StaleEpoch,
     TooManyRequests,
 )
+from service.core.manifest import MANIFEST_NAME, Manifest
 from service.core.storage import ObjectStore
 from service.engine.interface import FrameSink
 from tests.fakes.session import FakeSession
@@ -243,9 +249,21 @@ class FakeEngine:
         if len(self.sessions) >= self._slots:
             raise TooManyRequests("every training slot is taken")
         self._epochs[request.job] = request.epoch
-        session = FakeSession(f"session-{next(self._ids)}", request)
+        steps = 0 if request.resume is None else self._stored_steps(request.resume)
+        session = FakeSession(f"session-{next(self._ids)}", request, steps=steps)
         self.sessions[session.id] = session
         return session
+
+    def _stored_steps(self, point: ResumePoint) -> int:
+        if self._store is None:
+            raise AdapterCorrupt("this fake engine has no object store to resume from")
+        manifest = self._store.get_bytes(f"{point.key}/{MANIFEST_NAME}")
+        content = self._store.get_bytes(f"{point.key}/state.safetensors")
+        listed = {file.name: file.sha256 for file in Manifest.from_bytes(manifest).files}
+        proven = listed.get("state.safetensors") == hashlib.sha256(content).hexdigest()
+        if hashlib.sha256(manifest).hexdigest() != point.digest or not proven:
+            raise AdapterCorrupt(f"{point.key} is not what it was")
+        return int(load(content)["steps"][0])
 
     def _answer(self, model: ModelRef) -> Sequence[int] | None:
         return self.answers.get(_name(model))

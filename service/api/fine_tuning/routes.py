@@ -94,6 +94,29 @@ def cancel_job(
     return FineTuningJobObject.from_domain(view)
 
 
+@router.post("/{fine_tuning_job_id}/pause")
+def pause_job(
+    fine_tuning_job_id: str, caller: PrincipalDep, jobs: JobsDep, repeated: RepeatedDep
+) -> FineTuningJobObject:
+    """Let a queued or running job rest; what it has trained is stored."""
+    view = jobs.pause(caller, fine_tuning_job_id, is_repeated=repeated)
+    return FineTuningJobObject.from_domain(view)
+
+
+@router.post("/{fine_tuning_job_id}/resume")
+def resume_job(
+    fine_tuning_job_id: str,
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    repeated: RepeatedDep,
+    resources: ResourcesDep,
+) -> FineTuningJobObject:
+    """Queue a paused job again; it goes on where it stopped."""
+    view = jobs.resume(caller, fine_tuning_job_id, is_repeated=repeated)
+    resources.ringer.wish()
+    return FineTuningJobObject.from_domain(view)
+
+
 @router.get("/{fine_tuning_job_id}/events")
 def list_job_events(
     fine_tuning_job_id: str,

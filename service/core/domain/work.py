@@ -11,6 +11,13 @@ class WorkKind(StrEnum):
     TRAINING = "training"
 
 
+class WorkRequest(StrEnum):
+    """What the holder of a claim is asked to do."""
+
+    PAUSE = "pause"
+    """Store what is done, and give the work back."""
+
+
 @dataclass(frozen=True)
 class WorkItem:
     """A piece of work that may need its bell rung."""

@@ -8,6 +8,7 @@ Times are seconds since 1970 by the database's clock.
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -164,8 +166,22 @@ checkpoints = Table(
     Column("metrics", JSON, nullable=False),
     Column("key", String(512), nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("state_key", String(512)),
+    Column("state_digest", String(64)),
     Column("created_at", Double, nullable=False),
     Index(None, "job_id", "step"),
+)
+
+checkpoint_permissions = Table(  # for a name, which outlives the row of a checkpoint stored again
+    "checkpoint_permissions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("model_name", String(256), nullable=False),
+    Column("granted_project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("model_name", "granted_project_id"),
+    Index(None, "project_id", "created_at", "id"),
 )
 
 models = Table(
@@ -200,6 +216,8 @@ work = Table(
     Column("not_before", Double, nullable=False),
     Column("rung_at", Double),
     Column("progress", JSON(none_as_null=True)),
+    Column("held", Boolean, nullable=False, default=False, server_default=false()),
+    Column("requested", String(16)),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("kind", "subject_id"),
     Index(None, "pool", "kind", "not_before"),
