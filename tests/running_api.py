@@ -53,11 +53,15 @@ class RunningApi:
         self._server.should_exit = True
 
     def new_tenant(self) -> Tenant:
+        return self.new_project(f"org{next(_organizations)}", "default")
+
+    def new_project(self, organization: str, name: str) -> Tenant:
+        """Another project, of an organisation that there may be already."""
         key = new_api_key()
         hashed = hash_api_key(key, self.settings)
         with self.database.transaction() as connection:
             access = AccessRepository(connection)
-            scope = access.ensure_default_project(f"org{next(_organizations)}")
+            scope = access.ensure_project(organization, name)
             access.add_key(scope.project_id, name="test", hashed=hashed, last4=key[-4:])
             principal = access.find_principal(hashed)
         assert principal is not None

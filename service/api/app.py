@@ -15,6 +15,7 @@ from service.api.health.routes import router as health
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
+from service.api.permissions.routes import router as permissions
 from service.api.resources import Resources, State
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, fine_tuning, models, chat, internal, health):
+    for router in (files, fine_tuning, permissions, models, chat, internal, health):
         app.include_router(router)
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})

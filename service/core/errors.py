@@ -8,7 +8,7 @@ ServiceError
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
-│   └── ModelNotFound · FileNotFound · JobNotFound · SessionNotFound
+│   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded
@@ -176,6 +176,12 @@ class JobNotFound(NotFound):
     """No such fine-tuning job in the caller's project."""
 
     code = "job_not_found"
+
+
+class PermissionNotFound(NotFound):
+    """No such permission for this checkpoint."""
+
+    code = "permission_not_found"
 
 
 class SessionNotFound(NotFound):

@@ -26,6 +26,10 @@ def new_checkpoint_id() -> str:
     return f"ftckpt_{_random(24)}"
 
 
+def new_permission_id() -> str:
+    return f"cp_{_random(24)}"
+
+
 def new_completion_id() -> str:
     return f"chatcmpl-{_random(24)}"
 

@@ -36,7 +36,32 @@ def owned(
     ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
-    return {"file_id": file["id"], "fine_tuning_job_id": job["id"], "model": model}
+    other = api.new_project(tenant.principal.scope.organization, "other").principal.scope
+    permissions = http.post(
+        f"/v1/fine_tuning/checkpoints/{model}/permissions",
+        json={"project_ids": [other.project_id]},
+    ).json()
+    return {
+        "file_id": file["id"],
+        "fine_tuning_job_id": job["id"],
+        "model": model,
+        "fine_tuned_model_checkpoint": model,
+        "permission_id": permissions["data"][0]["id"],
+        "other_project": other.project_id,
+    }
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    for name, value in ids.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def body(method: str, path: str, ids: dict[str, str]) -> dict[str, object] | None:
+    """A good one, where the operation takes any."""
+    if (method, path.endswith("/permissions")) == ("POST", True):
+        return {"project_ids": [ids["other_project"]]}
+    return None
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -44,13 +69,12 @@ def test_a_foreign_id_is_as_good_as_none(
     api: RunningApi, owned: dict[str, str], method: str, path: str
 ) -> None:
     name = path[path.index("{") + 1 : path.index("}")]
-    foreign = path.replace(f"{{{name}}}", owned[name])
-    missing = path.replace(f"{{{name}}}", "nothing")
+    foreign, missing = filled(path, owned), filled(path, owned | {name: "nothing"})
 
     with api.client(api.new_tenant()) as stranger:
         to_foreign, to_missing = (
-            stranger.request(method, foreign),
-            stranger.request(method, missing),
+            stranger.request(method, foreign, json=body(method, path, owned)),
+            stranger.request(method, missing, json=body(method, path, owned)),
         )
 
     assert to_foreign.status_code == to_missing.status_code == 404
@@ -62,9 +86,7 @@ def test_a_foreign_id_is_as_good_as_none(
 def test_the_owner_is_not_refused(
     http: httpx2.Client, owned: dict[str, str], method: str, path: str
 ) -> None:
-    name = path[path.index("{") + 1 : path.index("}")]
-
-    response = http.request(method, path.replace(f"{{{name}}}", owned[name]))
+    response = http.request(method, filled(path, owned), json=body(method, path, owned))
 
     assert response.status_code == (400 if (method, path) in REFUSED else 200)
 
