@@ -102,7 +102,7 @@ class HorseWorker(Worker):
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         super().fork_work_horse(job, queue)
         if self._stop_requested:  # the request came before there was a horse to forward it to
-            self._drain_horse()
+            self.kill_horse(DRAIN_SIGNAL)
 
     def setup_work_horse_signals(self) -> None:
         """RQ leaves an orphan training on when its worker is killed."""
@@ -118,15 +118,13 @@ class HorseWorker(Worker):
     def handle_warm_shutdown_request(self) -> None:
         """RQ would wait for the whole job; ours gives it back."""
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
-        self._drain_horse()
+        self.kill_horse(DRAIN_SIGNAL)
 
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """By pid: until the horse has its own process group, RQ's killpg would hit ours."""
+        if not self.horse_pid:
+            return
         try:
             os.kill(self.horse_pid, sig)
         except ProcessLookupError:
             self.log.debug("Worker %s: the horse is already gone", self.name)
-
-    def _drain_horse(self) -> None:
-        if self.horse_pid:
-            self.kill_horse(DRAIN_SIGNAL)

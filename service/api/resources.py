@@ -38,7 +38,7 @@ class Resources:
         """Call it in the event loop that will serve."""
         database, redis = Database(settings.database_url), connect_redis(settings)
         store = ObjectStore.from_settings(settings)
-        doorbell = Doorbell(database, redis, ring_again_seconds=settings.lease_seconds)
+        doorbell = Doorbell(database, redis, ring_again_seconds=settings.ring_again_seconds)
         return cls(
             settings=settings,
             database=database,
