@@ -16,6 +16,7 @@ from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.resources import Resources, State
+from service.api.webhooks.routes import router as webhooks
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
 
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, fine_tuning, models, chat, internal, health):
+    for router in (files, fine_tuning, models, chat, webhooks, internal, health):
         app.include_router(router)
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})

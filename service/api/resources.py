@@ -10,6 +10,7 @@ from service.api.chat.codecs import CodecCache
 from service.api.health.readiness import Readiness
 from service.api.ringer import Ringer
 from service.core.database import Database
+from service.core.encryption import Cipher
 from service.core.engine_client import GenerationClient
 from service.core.queue import Doorbell, connect_redis
 from service.core.settings import Settings
@@ -32,6 +33,7 @@ class Resources:
     codecs: CodecCache
     readiness: Readiness
     upload_slots: CapacityLimiter
+    cipher: Cipher
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -49,6 +51,7 @@ class Resources:
             codecs=CodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),
             upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
+            cipher=Cipher.from_settings(settings),
         )
 
     async def aclose(self) -> None:

@@ -87,10 +87,15 @@ def retrieve_job(
 
 @router.post("/{fine_tuning_job_id}/cancel")
 def cancel_job(
-    fine_tuning_job_id: str, caller: PrincipalDep, jobs: JobsDep, repeated: RepeatedDep
+    fine_tuning_job_id: str,
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    repeated: RepeatedDep,
+    resources: ResourcesDep,
 ) -> FineTuningJobObject:
     """Cancel an unfinished job."""
     view = jobs.cancel(caller, fine_tuning_job_id, is_repeated=repeated)
+    resources.ringer.wish()  # a webhook may be due
     return FineTuningJobObject.from_domain(view)
 
 

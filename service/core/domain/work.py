@@ -9,6 +9,7 @@ class WorkKind(StrEnum):
 
     VALIDATION = "validation"
     TRAINING = "training"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import httpx2
 import pytest
 
 from service.api.app import create_app
+from service.core.domain.webhooks import WebhookEventType
+from service.core.repositories.deliveries import emit
 from service.core.settings import Settings
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.running_api import RunningApi, Tenant
@@ -14,6 +16,12 @@ ROUTES = sorted(
     for method in operations
     if "{" in path
 )
+
+BODIES: dict[str, dict[str, object]] = {
+    "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
+}
+"""What operations that need a body are sent."""
 
 
 @pytest.fixture
@@ -29,7 +37,21 @@ def owned(
     ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
-    return {"file_id": file["id"], "fine_tuning_job_id": job["id"], "model": model}
+    endpoint = http.post(
+        "/v1/webhook_endpoints",
+        json={"name": "x", "url": f"{api.url}/healthz", "event_types": ["batch.completed"]},
+    ).json()
+    with api.database.transaction() as connection:
+        scope = tenant.principal.scope
+        emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+    deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
+    return {
+        "file_id": file["id"],
+        "fine_tuning_job_id": job["id"],
+        "model": model,
+        "webhook_endpoint_id": endpoint["id"],
+        "webhook_delivery_id": deliveries["data"][0]["id"],
+    }
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -42,8 +64,8 @@ def test_a_foreign_id_is_as_good_as_none(
 
     with api.client(api.new_tenant()) as stranger:
         to_foreign, to_missing = (
-            stranger.request(method, foreign),
-            stranger.request(method, missing),
+            stranger.request(method, foreign, json=_body(method, path)),
+            stranger.request(method, missing, json=_body(method, path)),
         )
 
     assert to_foreign.status_code == to_missing.status_code == 404
@@ -57,10 +79,16 @@ def test_the_owner_is_not_refused(
 ) -> None:
     name = path[path.index("{") + 1 : path.index("}")]
 
-    response = http.request(method, path.replace(f"{{{name}}}", owned[name]))
+    response = http.request(
+        method, path.replace(f"{{{name}}}", owned[name]), json=_body(method, path)
+    )
 
     in_use = (method, name) == ("DELETE", "file_id")  # the job reads it
     assert response.status_code == (400 if in_use else 200)
+
+
+def _body(method: str, path: str) -> dict[str, object] | None:
+    return BODIES.get(path) if method == "POST" else None
 
 
 def test_foreign_files_models_and_cursors_cannot_be_used(
