@@ -12,6 +12,7 @@ from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.health.routes import router as health
+from service.api.idempotency import IdempotencyKeys
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
@@ -48,6 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     error_handlers.install(app)
     for router in (files, fine_tuning, models, chat, webhooks, internal, health):
         app.include_router(router)
+    app.add_middleware(IdempotencyKeys)
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})
     )

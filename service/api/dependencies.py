@@ -28,6 +28,13 @@ async def get_resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(get_resources)]
 
 
+def find_principal(resources: Resources, key: str) -> Principal | None:
+    """Whose key this is; None when unknown or revoked."""
+    hashed = hash_api_key(key, resources.settings)
+    with resources.database.snapshot() as connection:
+        return AccessRepository(connection).find_principal(hashed)
+
+
 def get_principal(
     request: Request,
     resources: ResourcesDep,
@@ -38,9 +45,7 @@ def get_principal(
         raise Unauthorized(
             "No API key was given. Send it in the header Authorization: Bearer YOUR_KEY."
         )
-    hashed = hash_api_key(credentials.credentials, resources.settings)
-    with resources.database.snapshot() as connection:
-        principal = AccessRepository(connection).find_principal(hashed)
+    principal = find_principal(resources, credentials.credentials)
     if principal is None:
         raise Unauthorized(
             f"Incorrect API key: {_masked(credentials.credentials)}. "

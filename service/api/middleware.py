@@ -99,7 +99,7 @@ class BodyLimit:
             await error_response(error)(scope, receive, send)
             return
         if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replay_body(body, receive), send)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """None when the client left. Raises PayloadTooLarge."""
@@ -120,7 +120,7 @@ class BodyLimit:
             raise PayloadTooLarge(f"The body is larger than the limit of {self._max_bytes} bytes.")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """The body again, then whatever the server says next: that the client left."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

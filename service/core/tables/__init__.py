@@ -8,6 +8,7 @@ Times are seconds since 1970 by the database's clock.
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -231,6 +232,7 @@ idempotency_keys = Table(
     Column("status", Integer),
     Column("media_type", String(128)),
     Column("body", Text),
+    Column("is_sealed", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
     Index(None, "project_id", "created_at"),
 )

@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("media_type", sa.String(length=128), nullable=True),
         sa.Column("body", sa.Text(), nullable=True),
+        sa.Column("is_sealed", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_idempotency_keys_project_id_projects")
