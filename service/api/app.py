@@ -17,6 +17,7 @@ from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.resources import Resources, State
+from service.api.stored_completions.routes import router as stored_completions
 from service.api.webhooks.routes import router as webhooks
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
@@ -47,7 +48,10 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, fine_tuning, models, chat, webhooks, internal, health):
+    for router in (
+        *(files, fine_tuning, models, chat, stored_completions, webhooks),
+        *(internal, health),
+    ):
         app.include_router(router)
     app.add_middleware(IdempotencyKeys)
     app.add_middleware(

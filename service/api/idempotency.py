@@ -223,7 +223,11 @@ async def _use_key(scope: HttpScope, key: str, body: bytes) -> "_HeldKey | Respo
     held = _HeldKey(resources, principal, KeyUse(route, key, new_request_id()))
     fingerprint = hashlib.sha256(scope["query_string"] + b"\n" + body).hexdigest()
     stored = await run_sync(held.begin, fingerprint)
-    return held if stored is None else _replayed(resources, stored)
+    if stored is None:
+        return held
+    admit = resources.rate_limits.admit
+    scope["state"]["rate_limits"] = await run_sync(admit, principal.scope.project_id)
+    return _replayed(resources, stored)
 
 
 def _replayed(resources: Resources, stored: StoredAnswer) -> Response:

@@ -13,6 +13,7 @@ from service.core.database import Database
 from service.core.encryption import Cipher
 from service.core.engine_client import GenerationClient
 from service.core.queue import Doorbell, connect_redis
+from service.core.rate_limits import RateLimits
 from service.core.settings import Settings
 from service.core.storage import ObjectStore
 
@@ -34,6 +35,7 @@ class Resources:
     readiness: Readiness
     upload_slots: CapacityLimiter
     cipher: Cipher
+    rate_limits: RateLimits
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -52,11 +54,13 @@ class Resources:
             readiness=Readiness(database, redis, store, pool=settings.pool),
             upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
             cipher=Cipher.from_settings(settings),
+            rate_limits=RateLimits.from_settings(settings),
         )
 
     async def aclose(self) -> None:
         await self.generation.aclose()
         self.redis.close()
+        self.rate_limits.close()
         self.database.dispose()
 
 

@@ -18,6 +18,7 @@ ROUTES = sorted(
 )
 
 BODIES: dict[str, dict[str, object]] = {
+    "/v1/chat/completions/{completion_id}": {"metadata": None},
     "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
     "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
 }
@@ -37,6 +38,14 @@ def owned(
     ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
+    completion = http.post(
+        "/v1/chat/completions",
+        json={
+            "model": FAKE_BASE.name,
+            "messages": [{"role": "user", "content": "x"}],
+            "store": True,
+        },
+    ).json()
     endpoint = http.post(
         "/v1/webhook_endpoints",
         json={"name": "x", "url": f"{api.url}/healthz", "event_types": ["batch.completed"]},
@@ -49,6 +58,7 @@ def owned(
         "file_id": file["id"],
         "fine_tuning_job_id": job["id"],
         "model": model,
+        "completion_id": completion["id"],
         "webhook_endpoint_id": endpoint["id"],
         "webhook_delivery_id": deliveries["data"][0]["id"],
     }
