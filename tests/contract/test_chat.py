@@ -20,9 +20,11 @@ ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are yo
 
 @pytest.fixture
 def base_says(engine: FakeEngine, text_codec: TextCodec) -> Iterator[None]:
+    before = dict(engine.answers)
     engine.answers[BASE] = text_codec.encode("I am the base, naïve 🙂.")
     yield
     engine.answers.clear()
+    engine.answers.update(before)  # other tests of the run hear the same engine
     engine.failures.clear()
 
 
