@@ -10,8 +10,10 @@ from service.api.chat.codecs import CodecCache
 from service.api.health.readiness import Readiness
 from service.api.ringer import Ringer
 from service.core.database import Database
+from service.core.encryption import Cipher
 from service.core.engine_client import GenerationClient
 from service.core.queue import Doorbell, connect_redis
+from service.core.rate_limits import RateLimits
 from service.core.settings import Settings
 from service.core.storage import ObjectStore
 
@@ -32,6 +34,8 @@ class Resources:
     codecs: CodecCache
     readiness: Readiness
     upload_slots: CapacityLimiter
+    cipher: Cipher
+    rate_limits: RateLimits
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -49,11 +53,14 @@ class Resources:
             codecs=CodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),
             upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
+            cipher=Cipher.from_settings(settings),
+            rate_limits=RateLimits.from_settings(settings),
         )
 
     async def aclose(self) -> None:
         await self.generation.aclose()
         self.redis.close()
+        self.rate_limits.close()
         self.database.dispose()
 
 

@@ -58,6 +58,18 @@ def new_work_id() -> str:
     return f"work_{_random(24)}"
 
 
+def new_webhook_endpoint_id() -> str:
+    return f"we_{_random(24)}"
+
+
+def new_webhook_delivery_id() -> str:
+    return f"wh_{_random(32)}"
+
+
+def new_webhook_event_id() -> str:
+    return f"evt_{_random(32)}"
+
+
 def owner_prefix(worker: str) -> str:
     """Common beginning of every claim of the worker with this name."""
     return f"{worker}/"

@@ -4,6 +4,8 @@ import httpx2
 import pytest
 
 from service.api.app import create_app
+from service.core.domain.webhooks import WebhookEventType
+from service.core.repositories.deliveries import emit
 from service.core.settings import Settings
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.running_api import RunningApi, Tenant
@@ -14,6 +16,13 @@ ROUTES = sorted(
     for method in operations
     if "{" in path
 )
+
+BODIES: dict[str, dict[str, object]] = {
+    "/v1/chat/completions/{completion_id}": {"metadata": None},
+    "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
+}
+"""What operations that need a body are sent."""
 
 
 REFUSED = {
@@ -41,6 +50,22 @@ def owned(
         f"/v1/fine_tuning/checkpoints/{model}/permissions",
         json={"project_ids": [other.project_id]},
     ).json()
+    completion = http.post(
+        "/v1/chat/completions",
+        json={
+            "model": FAKE_BASE.name,
+            "messages": [{"role": "user", "content": "x"}],
+            "store": True,
+        },
+    ).json()
+    endpoint = http.post(
+        "/v1/webhook_endpoints",
+        json={"name": "x", "url": f"{api.url}/healthz", "event_types": ["batch.completed"]},
+    ).json()
+    with api.database.transaction() as connection:
+        scope = tenant.principal.scope
+        emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+    deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
     return {
         "file_id": file["id"],
         "fine_tuning_job_id": job["id"],
@@ -48,6 +73,9 @@ def owned(
         "fine_tuned_model_checkpoint": model,
         "permission_id": permissions["data"][0]["id"],
         "other_project": other.project_id,
+        "completion_id": completion["id"],
+        "webhook_endpoint_id": endpoint["id"],
+        "webhook_delivery_id": deliveries["data"][0]["id"],
     }
 
 
@@ -61,7 +89,7 @@ def body(method: str, path: str, ids: dict[str, str]) -> dict[str, object] | Non
     """A good one, where the operation takes any."""
     if (method, path.endswith("/permissions")) == ("POST", True):
         return {"project_ids": [ids["other_project"]]}
-    return None
+    return BODIES.get(path) if method == "POST" else None
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
