@@ -51,7 +51,7 @@ def read_inputs(attempt: Attempt) -> Inputs:
 
 def _file(connection: Connection, attempt: Attempt, file_id: str, param: str) -> File:
     try:
-        return FileRepository(connection, attempt.scope).get(file_id)
+        return FileRepository(connection, attempt.scope).get_in_use(file_id)
     except FileNotFound:
         raise _gone(file_id, param) from None
 

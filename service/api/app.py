@@ -1,6 +1,7 @@
 """`create_app`: the whole HTTP application of one api process."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,8 @@ from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.resources import Resources, State
+from service.api.uploads.routes import PARTS_PATH
+from service.api.uploads.routes import router as uploads
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
 
@@ -45,10 +48,12 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, fine_tuning, models, chat, internal, health):
+    for router in (files, uploads, fine_tuning, models, chat, internal, health):
         app.include_router(router)
     app.add_middleware(
-        BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        unlimited=(re.compile(UPLOAD_PATH), PARTS_PATH),
     )
     app.add_middleware(RequestContext)
     return app

@@ -1,7 +1,9 @@
 """Pure ASGI middleware around every request: its id, its headers, its size, its log line."""
 
 import logging
+import re
 import time
+from collections.abc import Sequence
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -81,16 +83,18 @@ class _Exchange:
 class BodyLimit:
     """Reads a body before the application does, and refuses one over the limit.
 
-    Paths in `unlimited` read their own body and bound it themselves.
+    Paths that match one of `unlimited` read their own body and bound it themselves.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, unlimited: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, unlimited: Sequence[re.Pattern[str]]
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self._unlimited = unlimited
+        self._unlimited = tuple(unlimited)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._unlimited:
+        if scope["type"] != "http" or self._is_unlimited(scope["path"]):
             await self._app(scope, receive, send)
             return
         try:
@@ -100,6 +104,9 @@ class BodyLimit:
             return
         if body is not None:
             await self._app(scope, _replay(body, receive), send)
+
+    def _is_unlimited(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern in self._unlimited)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """None when the client left. Raises PayloadTooLarge."""

@@ -5,10 +5,11 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
+│   ├── UploadNotPending · UploadMismatch · ChecksumMismatch
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
-│   └── ModelNotFound · FileNotFound · JobNotFound · SessionNotFound
+│   └── ModelNotFound · FileNotFound · UploadNotFound · JobNotFound · SessionNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded
@@ -117,6 +118,24 @@ class FileInUse(InvalidRequest):
     code = "file_in_use"
 
 
+class UploadNotPending(InvalidRequest):
+    """The upload was completed or cancelled, or has expired."""
+
+    code = "upload_not_pending"
+
+
+class UploadMismatch(InvalidRequest):
+    """The parts do not amount to what the upload was declared to be."""
+
+    code = "upload_mismatch"
+
+
+class ChecksumMismatch(InvalidRequest):
+    """The content has another MD5 than the caller says."""
+
+    code = "checksum_mismatch"
+
+
 class ChatTemplateError(InvalidRequest):
     """The base's chat template refuses these messages."""
 
@@ -158,6 +177,12 @@ class FileNotFound(NotFound):
     """No such file in the caller's project."""
 
     code = "file_not_found"
+
+
+class UploadNotFound(NotFound):
+    """No such upload in the caller's project."""
+
+    code = "upload_not_found"
 
 
 class JobNotFound(NotFound):

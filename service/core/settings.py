@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     """Where engines post their state."""
     max_file_bytes: int = Field(512 * 1024**2, ge=1)
     """Upper bound of one uploaded file."""
+    max_upload_bytes: int = Field(8 * 1024**3, ge=1)
+    """Upper bound of a file that is uploaded in parts."""
     max_body_bytes: int = Field(8 * 1024**2, ge=1)
     """Upper bound of any other request body."""
 
@@ -99,6 +101,8 @@ class Settings(BaseSettings):
     """A claimed piece of work whose owner is silent for this long is given to another."""
     reconcile_seconds: float = Field(2, gt=0)
     """Pause between two rounds of the reconciler."""
+    sweep_seconds: float = Field(60, gt=0)
+    """Pause between two sweeps of expired files and uploads out of the object store."""
     ring_again_seconds: float = Field(30, gt=0)
     """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)

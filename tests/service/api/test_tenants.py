@@ -27,9 +27,18 @@ def owned(
     job = http.post(
         "/v1/fine_tuning/jobs", json={"model": engine.bases[0].name, "training_file": file["id"]}
     ).json()
+    upload = http.post(
+        "/v1/uploads",
+        json={"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "batch"},
+    ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
-    return {"file_id": file["id"], "fine_tuning_job_id": job["id"], "model": model}
+    return {
+        "file_id": file["id"],
+        "fine_tuning_job_id": job["id"],
+        "model": model,
+        "upload_id": upload["id"],
+    }
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -41,9 +50,10 @@ def test_a_foreign_id_is_as_good_as_none(
     missing = path.replace(f"{{{name}}}", "nothing")
 
     with api.client(api.new_tenant()) as stranger:
+        body = {"part_ids": ["part_1"]} if path.endswith("/complete") else None
         to_foreign, to_missing = (
-            stranger.request(method, foreign),
-            stranger.request(method, missing),
+            stranger.request(method, foreign, json=body),
+            stranger.request(method, missing, json=body),
         )
 
     assert to_foreign.status_code == to_missing.status_code == 404
@@ -60,7 +70,8 @@ def test_the_owner_is_not_refused(
     response = http.request(method, path.replace(f"{{{name}}}", owned[name]))
 
     in_use = (method, name) == ("DELETE", "file_id")  # the job reads it
-    assert response.status_code == (400 if in_use else 200)
+    lacks_a_body = path.endswith(("/parts", "/complete"))
+    assert response.status_code == (400 if in_use or lacks_a_body else 200)
 
 
 def test_foreign_files_models_and_cursors_cannot_be_used(
