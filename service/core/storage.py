@@ -25,7 +25,13 @@ _ONE_PART_AT_A_TIME = TransferConfig(use_threads=False)
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
-__all__ = ["ObjectNotFound", "ObjectStore", "StoredObject", "StoredPiece"]
+__all__ = [
+    "ObjectNotFound",
+    "ObjectStore",
+    "StoredObject",
+    "StoredObjectSource",
+    "StoredPiece",
+]
 
 
 class ObjectNotFound(NotFound):
@@ -228,3 +234,18 @@ class ObjectStore:
         for key in keys:
             self.delete(key)
         return len(keys)
+
+
+@dataclass(frozen=True)
+class StoredObjectSource:
+    """A stored object to be read as a stream or in ranges; a `ByteSource` of data sets."""
+
+    store: ObjectStore
+    key: str
+    size: int
+
+    def stream(self) -> Iterator[bytes]:
+        return self.store.iterate(self.key)
+
+    def range(self, start: int, end: int) -> bytes:
+        return self.store.get_range(self.key, start, end)
