@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from service.api import error_handlers
 from service.api.chat.routes import router as chat
+from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
@@ -48,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, uploads, fine_tuning, models, chat, internal, health):
+    for router in (files, uploads, fine_tuning, models, chat, embeddings, internal, health):
         app.include_router(router)
     app.add_middleware(
         BodyLimit,

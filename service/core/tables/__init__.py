@@ -1,7 +1,8 @@
 """The schema, as SQLAlchemy tables. Migrations make it; a test holds the two equal.
 
 Every table of tenants' rows has `project_id NOT NULL`. The exceptions belong to the operator:
-`organizations` and `projects` themselves, and `bases` and `engines`, which all tenants share.
+`organizations` and `projects` themselves, and `bases`, `embedding_models` and `engines`, which all
+tenants share.
 Times are seconds since 1970 by the database's clock.
 """
 
@@ -29,7 +30,7 @@ metadata = MetaData(
     }
 )
 
-OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "engines"})
+OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "embedding_models", "engines"})
 
 _Id = String(64)
 # SQLite gives autoincrement only to a column whose type is exactly INTEGER
@@ -245,6 +246,18 @@ bases = Table(
     Column("text_key", String(512), nullable=False),
     Column("context_length", Integer, nullable=False),
     Column("parameters", BigInteger, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+embedding_models = Table(
+    "embedding_models",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("text_key", String(512), nullable=False),
+    Column("context_length", Integer, nullable=False),
+    Column("dimensions", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
 )

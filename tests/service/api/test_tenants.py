@@ -5,7 +5,7 @@ import pytest
 
 from service.api.app import create_app
 from service.core.settings import Settings
-from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
 ROUTES = sorted(
@@ -95,4 +95,4 @@ def test_foreign_files_models_and_cursors_cannot_be_used(
     assert (create.status_code, create.json()["error"]["code"]) == (400, "unknown_file")
     assert (chat.status_code, chat.json()["error"]["code"]) == (404, "model_not_found")
     assert {page.json()["error"]["code"] for page in pages} == {"invalid_cursor"}
-    assert [model["id"] for model in models] == [base]
+    assert [model["id"] for model in models] == [base, FAKE_EMBEDDER.name]
