@@ -2,7 +2,9 @@
 
 import logging
 import math
+import re
 import time
+from collections.abc import Sequence
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -105,16 +107,18 @@ def _duration(seconds: float) -> str:
 class BodyLimit:
     """Reads a body before the application does, and refuses one over the limit.
 
-    Paths in `unlimited` read their own body and bound it themselves.
+    Paths that match one of `unlimited` read their own body and bound it themselves.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, unlimited: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, unlimited: Sequence[re.Pattern[str]]
+    ) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self._unlimited = unlimited
+        self._unlimited = tuple(unlimited)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._unlimited:
+        if scope["type"] != "http" or self._is_unlimited(scope["path"]):
             await self._app(scope, receive, send)
             return
         try:
@@ -124,6 +128,9 @@ class BodyLimit:
             return
         if body is not None:
             await self._app(scope, replay_body(body, receive), send)
+
+    def _is_unlimited(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern in self._unlimited)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes | None:
         """None when the client left. Raises PayloadTooLarge."""

@@ -5,13 +5,14 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
+│   ├── UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
 │   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
-│       WebhookNotFound · CompletionNotFound
+│       WebhookNotFound · CompletionNotFound · UploadNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -133,6 +134,24 @@ class FileInUse(InvalidRequest):
     code = "file_in_use"
 
 
+class UploadNotPending(InvalidRequest):
+    """The upload was completed or cancelled, or has expired."""
+
+    code = "upload_not_pending"
+
+
+class UploadMismatch(InvalidRequest):
+    """The parts do not amount to what the upload was declared to be."""
+
+    code = "upload_mismatch"
+
+
+class ChecksumMismatch(InvalidRequest):
+    """The content has another MD5 than the caller says."""
+
+    code = "checksum_mismatch"
+
+
 class ChatTemplateError(InvalidRequest):
     """The base's chat template refuses these messages."""
 
@@ -204,6 +223,12 @@ class FileNotFound(NotFound):
     """No such file in the caller's project."""
 
     code = "file_not_found"
+
+
+class UploadNotFound(NotFound):
+    """No such upload in the caller's project."""
+
+    code = "upload_not_found"
 
 
 class JobNotFound(NotFound):

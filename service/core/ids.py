@@ -14,6 +14,14 @@ def new_file_id() -> str:
     return f"file-{_random(24)}"
 
 
+def new_upload_id() -> str:
+    return f"upload_{_random(24)}"
+
+
+def new_part_id() -> str:
+    return f"part_{_random(24)}"
+
+
 def new_job_id() -> str:
     return f"ftjob-{_random(24)}"
 

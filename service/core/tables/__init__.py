@@ -1,7 +1,8 @@
 """The schema, as SQLAlchemy tables. Migrations make it; a test holds the two equal.
 
 Every table of tenants' rows has `project_id NOT NULL`. The exceptions belong to the operator:
-`organizations` and `projects` themselves, and `bases` and `engines`, which all tenants share.
+`organizations` and `projects` themselves, and `bases`, `embedding_models` and `engines`, which all
+tenants share.
 Times are seconds since 1970 by the database's clock.
 """
 
@@ -31,7 +32,7 @@ metadata = MetaData(
     }
 )
 
-OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "engines"})
+OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "embedding_models", "engines"})
 
 _Id = String(64)
 # SQLite gives autoincrement only to a column whose type is exactly INTEGER
@@ -95,7 +96,39 @@ files = Table(
     Column("sha256", String(64), nullable=False),
     Column("key", String(512), nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
     Index(None, "project_id", "created_at", "id"),
+    Index(None, "expires_at"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("filename", String(512), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("file_seconds", Integer),
+    Column("status", String(32), nullable=False),
+    Column("file_id", _Id),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("swept_at", Double),
+    Index(None, "swept_at", "expires_at"),
+)
+
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("upload_id", _Id, ForeignKey("uploads.id"), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("key", String(512), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "upload_id"),
 )
 
 jobs = Table(
@@ -307,6 +340,18 @@ bases = Table(
     Column("text_key", String(512), nullable=False),
     Column("context_length", Integer, nullable=False),
     Column("parameters", BigInteger, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+embedding_models = Table(
+    "embedding_models",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("text_key", String(512), nullable=False),
+    Column("context_length", Integer, nullable=False),
+    Column("dimensions", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
 )

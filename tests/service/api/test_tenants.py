@@ -7,7 +7,7 @@ from service.api.app import create_app
 from service.core.domain.webhooks import WebhookEventType
 from service.core.repositories.deliveries import emit
 from service.core.settings import Settings
-from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
 ROUTES = sorted(
@@ -20,6 +20,7 @@ ROUTES = sorted(
 BODIES: dict[str, dict[str, object]] = {
     "/v1/chat/completions/{completion_id}": {"metadata": None},
     "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
+    "/v1/uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
     "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
 }
 """What operations that need a body are sent."""
@@ -29,6 +30,8 @@ REFUSED = {
     ("DELETE", "/v1/files/{file_id}"),  # the job reads it
     ("POST", "/v1/fine_tuning/jobs/{fine_tuning_job_id}/pause"),  # it is being validated
     ("POST", "/v1/fine_tuning/jobs/{fine_tuning_job_id}/resume"),
+    ("POST", "/v1/uploads/{upload_id}/parts"),  # no part is sent
+    ("POST", "/v1/uploads/{upload_id}/complete"),  # it has no such part
 }
 
 
@@ -42,6 +45,10 @@ def owned(
     ).json()
     job = http.post(
         "/v1/fine_tuning/jobs", json={"model": engine.bases[0].name, "training_file": file["id"]}
+    ).json()
+    upload = http.post(
+        "/v1/uploads",
+        json={"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "batch"},
     ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
@@ -75,6 +82,7 @@ def owned(
         "other_project": other.project_id,
         "completion_id": completion["id"],
         "webhook_endpoint_id": endpoint["id"],
+        "upload_id": upload["id"],
         "webhook_delivery_id": deliveries["data"][0]["id"],
     }
 
@@ -140,4 +148,4 @@ def test_foreign_files_models_and_cursors_cannot_be_used(
     assert (create.status_code, create.json()["error"]["code"]) == (400, "unknown_file")
     assert (chat.status_code, chat.json()["error"]["code"]) == (404, "model_not_found")
     assert {page.json()["error"]["code"] for page in pages} == {"invalid_cursor"}
-    assert [model["id"] for model in models] == [base]
+    assert [model["id"] for model in models] == [base, FAKE_EMBEDDER.name]
