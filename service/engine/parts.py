@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from service.core.engine_protocol import DeltaRef, EngineRole, LoraTuning, StoredFile
+from service.core.text import TextAssets
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class LoadedBase:
     context_length: int
     """Tokens, prompt and answer together."""
     model: PreTrainedModel
+    text: TextAssets | None = None
+    """Its tokenizer, for guided answers alone; without it there are none."""
 
 
 class AdapterSource(Protocol):

@@ -24,9 +24,11 @@ from service.core.engine_protocol.generation import (
     ClientFrame,
     FinishedStream,
     FinishReason,
+    Guide,
     Sampling,
     StepFrame,
     StreamTokens,
+    TokenLogprob,
 )
 from service.core.engine_protocol.models import DeltaRef, ErrorBody, Message, ModelRef
 from service.core.engine_protocol.state import BaseState, EngineRole, EngineState
@@ -74,6 +76,7 @@ __all__ = [
     "Forward",
     "ForwardBackward",
     "ForwardDone",
+    "Guide",
     "LoraTuning",
     "LossName",
     "Message",
@@ -93,6 +96,7 @@ __all__ = [
     "StepFrame",
     "StoredFile",
     "StreamTokens",
+    "TokenLogprob",
     "TrainingRow",
     "Tuning",
     "to_body",
