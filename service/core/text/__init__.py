@@ -8,5 +8,16 @@ from service.core.text.assets import TextAssets
 from service.core.text.codec import TextCodec
 from service.core.text.spans import TrainingTokens
 from service.core.text.stream import TokenStream
+from service.core.text.tool_calls import CallDelta, Found, ToolCallParser
+from service.core.text.tool_format import ToolFormat
 
-__all__ = ["TextAssets", "TextCodec", "TokenStream", "TrainingTokens"]
+__all__ = [
+    "CallDelta",
+    "Found",
+    "TextAssets",
+    "TextCodec",
+    "TokenStream",
+    "ToolCallParser",
+    "ToolFormat",
+    "TrainingTokens",
+]
