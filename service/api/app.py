@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from service.api import error_handlers
 from service.api.chat.routes import router as chat
+from service.api.completions.routes import router as completions
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
@@ -45,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, fine_tuning, models, chat, internal, health):
+    for router in (files, fine_tuning, models, chat, completions, internal, health):
         app.include_router(router)
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})

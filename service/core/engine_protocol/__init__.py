@@ -19,6 +19,7 @@ a class of `service.core.errors`; `failures` turns one into the other.
 
 from service.core.engine_protocol.failures import to_body, to_error
 from service.core.engine_protocol.generation import (
+    MAX_TOP_LOGPROBS,
     AbortRequest,
     AddRequest,
     ClientFrame,
@@ -59,6 +60,7 @@ from service.core.engine_protocol.training import (
 )
 
 __all__ = [
+    "MAX_TOP_LOGPROBS",
     "AbortRequest",
     "AddRequest",
     "BaseState",

@@ -99,9 +99,10 @@ class TextCodec:
 
     def control_token(self, text: str) -> int | None:
         """The id of the special token that is written so, if there is one."""
-        token_id = self._tokenizer.token_to_id(text)
-        added = self._tokenizer.get_added_tokens_decoder().get(token_id)
-        return token_id if added is not None and added.special else None
+        for token_id, added in self._tokenizer.get_added_tokens_decoder().items():
+            if added.special and added.content == text:
+                return token_id
+        return None
 
     @property
     def takes_tools(self) -> bool:
