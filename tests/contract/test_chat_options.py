@@ -18,7 +18,8 @@ def base_says(engine: FakeEngine, text_codec: TextCodec) -> Iterator[None]:
     before = dict(engine.answers)
     engine.answers[BASE] = text_codec.encode("naïve 🙂.")
     yield
-    engine.answers = before
+    engine.answers.clear()
+    engine.answers.update(before)
 
 
 pytestmark = pytest.mark.usefixtures("base_says")

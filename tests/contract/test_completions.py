@@ -18,7 +18,8 @@ def base_says(engine: FakeEngine, text_codec: TextCodec) -> Iterator[None]:
     before = dict(engine.answers)
     engine.answers[BASE] = text_codec.encode(ANSWER)
     yield
-    engine.answers = before
+    engine.answers.clear()
+    engine.answers.update(before)
 
 
 def test_a_text_goes_on(sdk: openai.OpenAI, engine: FakeEngine, text_codec: TextCodec) -> None:

@@ -34,6 +34,7 @@ TOOLS: Any = [
             "name": name,
             "description": f"Tells the {name}",
             "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+            "strict": name == "weather",
         },
     }
     for name in ("weather", "time")
@@ -136,7 +137,9 @@ def test_a_streamed_call_adds_up_to_the_whole_one(
 ) -> None:
     say(tool_engine, codecs, family, WRITTEN[family])
 
-    with sdk.chat.completions.stream(model=family, messages=ASK, tools=TOOLS) as stream:
+    strict: Any = [{**t, "function": {**t["function"], "strict": True}} for t in TOOLS]
+
+    with sdk.chat.completions.stream(model=family, messages=ASK, tools=strict) as stream:
         events = list(stream)
         final = stream.get_final_completion()
 
@@ -194,29 +197,30 @@ def test_without_a_choice_of_tools_nothing_is_a_call(
             },
             ["weather"],
         ),
-        ("auto", None),
+        ("auto", ["weather", "time"]),
     ],
 )
-def test_a_demanded_call_is_guided(
+def test_a_call_is_guided_where_it_is_demanded_or_strict(
     sdk: openai.OpenAI,
     tool_engine: FakeEngine,
     codecs: dict[str, TextCodec],
     family: str,
     choice: Any,
-    names: list[str] | None,
+    names: list[str],
 ) -> None:
     say(tool_engine, codecs, family, WRITTEN[family])
 
     sdk.chat.completions.create(model=family, messages=ASK, tools=TOOLS, tool_choice=choice)
 
     guide = tool_engine.requests[-1].sampling.guide
-    if names is None:
-        assert guide is None
-        return
     assert guide is not None
+    assert guide.is_optional == (choice == "auto")
     schema = json.loads(guide.json_schema)
     calls = (schema.get("items") or schema)["anyOf"]
     assert [call["properties"]["name"]["const"] for call in calls] == names
+    if choice == "auto":  # of the two functions one is strict
+        arguments = "parameters" if family == "llama-3" else "arguments"
+        assert ["properties" in call["properties"][arguments] for call in calls] == [True, False]
 
 
 @pytest.mark.parametrize("family", ["chatml", "gemma"])
@@ -244,11 +248,6 @@ def test_a_model_whose_template_has_no_tools_refuses_them(
         ),
         (
             {"tools": TOOLS, "response_format": {"type": "json_object"}},
-            "unsupported_parameter",
-            "tools",
-        ),
-        (
-            {"tools": [{"type": "function", "function": {"name": "f", "strict": True}}]},
             "unsupported_parameter",
             "tools",
         ),

@@ -64,10 +64,12 @@ class ChoiceReader:
         return None
 
     def end(self, reason: FinishReason) -> ChoiceDelta:
-        """The engine has ended the stream: everything still held back."""
+        """The engine has ended the stream: everything still held back, which may hold a stop
+        string."""
         text = self._stream.finish()
+        self._scores.add((), (), text)
         found = Found(text) if self._parser is None else self._parser.push(text)
-        return self._last(found, reason)
+        return self._last(found, "stop" if self._stream.stopped else reason)
 
     def _last(self, found: Found, reason: FinishReason) -> ChoiceDelta:
         if self._parser is not None:

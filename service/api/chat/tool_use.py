@@ -25,7 +25,7 @@ class ToolUse:
     limit: int | None
     """Calls an answer may make; None: any number."""
     guide: Guide | None
-    """Set where a call is demanded."""
+    """Set where a call is demanded, and where arguments are strict."""
 
     def new_parser(self) -> ToolCallParser:
         return ToolCallParser(self.form, self.names, limit=self.limit)
@@ -47,19 +47,13 @@ def plan_tools(request: CreateChatCompletion, codec: TextCodec) -> ToolUse | Non
             "tool_choice: none.",
             param="tools",
         )
-    if not is_demanded and any(tool.function.strict for tool in tools):
-        raise UnsupportedParameter(
-            "'strict' arguments are kept to their schema where a call is demanded, by tool_choice "
-            "required or the function's name; leave 'strict' out where the model decides.",
-            param="tools",
-        )
     limit = 1 if request.parallel_tool_calls is False else None
     return ToolUse(
         form=form,
         written=tuple(tool.model_dump(exclude_none=True) for tool in request.tools),
         names=frozenset(tool.function.name for tool in tools),
         limit=limit,
-        guide=_guide(form, tools, codec, limit) if is_demanded else None,
+        guide=_guide(form, tools, codec, limit, is_optional=not is_demanded),
     )
 
 
@@ -97,15 +91,34 @@ def _named(tools: Sequence[Tool], references: Sequence[ToolReference]) -> list[T
     return [known[reference.function.name] for reference in references]
 
 
-def _guide(form: ToolFormat, tools: Sequence[Tool], codec: TextCodec, limit: int | None) -> Guide:
+def _guide(
+    form: ToolFormat,
+    tools: Sequence[Tool],
+    codec: TextCodec,
+    limit: int | None,
+    *,
+    is_optional: bool,
+) -> Guide | None:
+    """A demanded call keeps to its schema whether strict or not; of others those that are strict
+    do, and beside them the rest are calls of any arguments."""
+    if is_optional:
+        if not any(tool.function.strict for tool in tools):
+            return None
+        tools = [tool if tool.function.strict else _loose(tool) for tool in tools]
     opening = codec.control_token(form.opening) if form.opening else None
     return Guide(
         json_schema=_calls_schema(form, tools, limit),
         opening_token=opening,
         before=("" if opening is not None else form.opening) + form.padding,
         after=(form.padding + form.closing) if form.closing else "",
+        is_optional=is_optional,
         param="tools",
     )
+
+
+def _loose(tool: Tool) -> Tool:
+    function = tool.function.model_copy(update={"parameters": None})
+    return tool.model_copy(update={"function": function})
 
 
 def _calls_schema(form: ToolFormat, tools: Sequence[Tool], limit: int | None) -> str:

@@ -22,6 +22,8 @@ class Guide(Message):
     """A control token that comes first."""
     before: str = ""
     after: str = ""
+    is_optional: bool = False
+    """The answer may be any text, in which this form holds from wherever it begins."""
     param: str = "response_format"
     """The caller's name for it, where it is refused."""
 

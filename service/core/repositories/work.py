@@ -215,10 +215,11 @@ class WorkRepository:
         ).first()
         if mine is None:
             return None
-        ahead = or_(
-            work.c.priority > mine.priority,
-            and_(work.c.priority == mine.priority, work.c.created_at < mine.created_at),
+        older = or_(
+            work.c.created_at < mine.created_at,
+            and_(work.c.created_at == mine.created_at, work.c.id < mine.id),
         )
+        ahead = or_(work.c.priority > mine.priority, and_(work.c.priority == mine.priority, older))
         return self._connection.scalar(
             select(func.count())
             .select_from(work)

@@ -58,10 +58,12 @@ class TokenStream:
 
     def _release(self, piece: str) -> str:
         text = self._held + piece
-        found = [at for s in self._stop if (at := text.find(s)) >= 0]
+        # the one that is complete first, so that the answer does not depend on where tokens end
+        found = [(at + len(s), at) for s in self._stop if (at := text.find(s)) >= 0]
         if found:
             self.stopped, self._held = True, ""
-            return text[: min(found)]
+            _, start = min(found)
+            return text[:start]
         keep = max((overlap(text, s) for s in self._stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -1,6 +1,7 @@
 """Guides compiled to matchers: which tokens may come next in an answer of a given form."""
 
 import json
+import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ from service.core.errors import InvalidRequest
 from service.core.text import TextAssets
 
 _THREADS = 2
+_POSITION = re.compile(r"^at \d+\(\d+\): ")
 _JSON_OPTIONS = {"whitespace_pattern": "[ \\n\\t]{0,16}"}
 """Room for indentation; without an end to it, a small model may go on with spaces for ever."""
 
@@ -68,13 +70,35 @@ def to_grammar(guide: Guide) -> str:
     if not isinstance(schema, dict):
         raise InvalidRequest("The schema must be an object.", param=guide.param)
     schema["x-guidance"] = _JSON_OPTIONS
+    value = f"value: %json {json.dumps(schema)}\n"
+    return (_optional(guide) if guide.is_optional else _demanded(guide)) + value
+
+
+def _demanded(guide: Guide) -> str:
     opening = [] if guide.opening_token is None else [f"<[{guide.opening_token}]>"]
-    before, after = ([json.dumps(text)] if text else [] for text in (guide.before, guide.after))
-    start = " ".join([*opening, *before, "value", *after])
-    return f"start: {start}\nvalue: %json {json.dumps(schema)}\n"
+    form = [*opening, *_quoted(guide.before), "value", *_quoted(guide.after)]
+    return f"start: {' '.join(form)}\n"
+
+
+def _optional(guide: Guide) -> str:
+    """Any text. What begins the form ends the text before it, which is why it is lazy."""
+    after = " ".join(["value", *_quoted(guide.after)])
+    if guide.opening_token is not None:
+        begins = f"begins: ANY <[{guide.opening_token}]> {' '.join(_quoted(guide.before))}\n"
+    elif guide.before.strip():
+        mark = guide.before.rstrip()
+        padding = " ".join(_quoted(guide.before.removeprefix(mark)))
+        begins = f"begins: lead {padding}\nlead[lazy]: ANY {json.dumps(mark)}\n"
+    else:  # the form is the whole answer
+        return f"start: OTHER | {after}\nOTHER: /\\s*[^{{\\s](.|\\n)*/\n"
+    return f"start: form* ANY\nform: begins {after}\n{begins}ANY: /(.|\\n)*/\n"
+
+
+def _quoted(text: str) -> list[str]:
+    return [json.dumps(text)] if text else []
 
 
 def first_line(reason: str) -> str:
     """Without the position and the excerpt of a grammar that the caller did not write."""
     line = reason.splitlines()[0] if reason else "it is too complex"
-    return line.removeprefix("at 2(8): ").removeprefix("failed to compile JSON schema: ")
+    return _POSITION.sub("", line).removeprefix("failed to compile JSON schema: ")

@@ -54,13 +54,7 @@ def test_a_random_walk_under_the_guide_is_a_call(base: Base, seed: int) -> None:
     tools = plan_tools(request, base.codec)
     assert tools is not None
     assert tools.guide is not None
-    tokenizer = LLTokenizer(
-        base.oracle.backend_tokenizer.to_str(),
-        n_vocab=len(base.oracle),
-        eos_token=list(base.codec.stop_token_ids),
-    )
-
-    tokens = _walk(LLMatcher(tokenizer, to_grammar(tools.guide)), len(base.oracle), seed)
+    tokens = _walk(LLMatcher(_tokenizer(base), to_grammar(tools.guide)), len(base.oracle), seed)
 
     opening = base.codec.control_token(tools.form.opening) if tools.form.opening else None
     visible = {} if opening is None else {opening: tools.form.opening}
@@ -71,6 +65,50 @@ def test_a_random_walk_under_the_guide_is_a_call(base: Base, seed: int) -> None:
     arguments = json.loads("".join(delta.arguments for delta in deltas))
     assert arguments["where"]["city"] in ("Paris", "Rom")
     assert parser.is_complete
+
+
+@pytest.mark.parametrize("text", ["No { call", "<tool", "Yes.\n"])
+def test_strict_arguments_leave_any_other_answer_free(base: Base, text: str) -> None:
+    matcher = _strict_matcher(base)
+
+    assert matcher.consume_tokens(base.codec.encode(text))
+    assert matcher.is_accepting()
+
+
+@pytest.mark.parametrize(("city", "allowed"), [("Paris", True), ("London", False)])
+def test_strict_arguments_keep_to_their_schema_where_a_call_begins(
+    base: Base, city: str, allowed: bool
+) -> None:
+    form = base.codec.tool_format
+    assert form is not None
+    call = json.dumps({"name": "time", form.arguments_name: {"where": {"city": city}}})
+    inner = f"[{call}]" if form.is_list else call
+    ending = form.padding + form.closing if form.closing else ""
+    written = base.codec.encode(f"{form.opening}{form.padding}{inner}{ending}")
+
+    matcher = _strict_matcher(base)
+
+    assert (matcher.validate_tokens(written) == len(written)) == allowed
+
+
+def _strict_matcher(base: Base) -> LLMatcher:
+    request = CreateChatCompletion.model_validate(
+        {"model": "m", "messages": [{"role": "user", "content": "?"}], "tools": TOOLS}
+    )
+    tools = plan_tools(request, base.codec)
+    assert tools is not None
+    assert tools.guide is not None
+    matcher = LLMatcher(_tokenizer(base), to_grammar(tools.guide))
+    assert not matcher.is_error(), matcher.get_error()
+    return matcher
+
+
+def _tokenizer(base: Base) -> LLTokenizer:
+    return LLTokenizer(
+        base.oracle.backend_tokenizer.to_str(),
+        n_vocab=len(base.oracle),
+        eos_token=list(base.codec.stop_token_ids),
+    )
 
 
 def _walk(matcher: LLMatcher, vocabulary: int, seed: int) -> list[int]:
