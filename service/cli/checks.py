@@ -22,7 +22,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "api": (*_DATABASE_AND_QUEUE, "fastapi", "python_multipart", "uvicorn"),
     "worker": _DATABASE_AND_QUEUE,
     "engine": (
-        *("accelerate", "fastapi", "gguf", "numpy", "peft"),
+        *("accelerate", "fastapi", "gguf", "llguidance", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),
     ),
 }
