@@ -11,6 +11,7 @@ from service.api.chat.routes import router as chat
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
+from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, fine_tuning, permissions, models, chat, internal, health):
+    for router in (files, fine_tuning, permissions, graders, models, chat, internal, health):
         app.include_router(router)
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})

@@ -5,6 +5,7 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
+│   ├── GraderUnavailable
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
@@ -127,6 +128,12 @@ class FileInUse(InvalidRequest):
     """A file that an unfinished job still reads cannot be deleted."""
 
     code = "file_in_use"
+
+
+class GraderUnavailable(InvalidRequest):
+    """A grader that this installation cannot run, however well it is written."""
+
+    code = "grader_unavailable"
 
 
 class ChatTemplateError(InvalidRequest):
