@@ -19,7 +19,10 @@ from service.supervisor.probes import redis_answers, s3_takes_writes
 _DATABASE_AND_QUEUE = ("alembic", "psycopg", "redis", "rq", "sqlalchemy")
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "api": (*_DATABASE_AND_QUEUE, "fastapi", "python_multipart", "uvicorn"),
+    "api": (
+        *_DATABASE_AND_QUEUE,
+        *("fastapi", "nltk", "python_multipart", "rapidfuzz", "uvicorn"),
+    ),
     "worker": _DATABASE_AND_QUEUE,
     "engine": (
         *("accelerate", "fastapi", "gguf", "llguidance", "numpy", "peft"),
