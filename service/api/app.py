@@ -53,9 +53,8 @@ def create_app(settings: Settings) -> FastAPI:
         *(internal, health),
     ):
         app.include_router(router)
-    app.add_middleware(IdempotencyKeys)
-    app.add_middleware(
-        BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})
-    )
+    uploads = frozenset({UPLOAD_PATH})
+    app.add_middleware(IdempotencyKeys, uploads=uploads)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, unlimited=uploads)
     app.add_middleware(RequestContext)
     return app

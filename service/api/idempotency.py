@@ -38,14 +38,15 @@ _JSON = "application/json"
 
 
 class IdempotencyKeys:
-    """Inside the body's limit, for it reads the body whole."""
+    """Inside the body's limit, for it reads the body whole. Paths in `uploads` are left alone."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, uploads: frozenset[str]) -> None:
         self._app = app
+        self._uploads = uploads
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         key = _key_of(scope)
-        if key is None:
+        if key is None or scope["path"] in self._uploads:
             await self._app(scope, receive, send)
             return
         body = await _read(receive)

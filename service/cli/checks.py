@@ -19,8 +19,15 @@ from service.supervisor.probes import redis_answers, s3_takes_writes
 _DATABASE_AND_QUEUE = ("alembic", "psycopg", "redis", "rq", "sqlalchemy")
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "api": (*_DATABASE_AND_QUEUE, "fastapi", "python_multipart", "uvicorn"),
-    "worker": _DATABASE_AND_QUEUE,
+    "api": (
+        *_DATABASE_AND_QUEUE,
+        "cryptography",
+        "fastapi",
+        "limits",
+        "python_multipart",
+        "uvicorn",
+    ),
+    "worker": (*_DATABASE_AND_QUEUE, "cryptography"),
     "engine": (
         *("accelerate", "fastapi", "gguf", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),
