@@ -60,11 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
         *(completions, embeddings, stored_completions, webhooks, internal, health),
     ):
         app.include_router(router)
-    app.add_middleware(IdempotencyKeys)
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=settings.max_body_bytes,
-        unlimited=(re.compile(UPLOAD_PATH), PARTS_PATH),
-    )
+    upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)
+    app.add_middleware(IdempotencyKeys, uploads=upload_paths)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, unlimited=upload_paths)
     app.add_middleware(RequestContext)
     return app
