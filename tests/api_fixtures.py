@@ -10,7 +10,7 @@ import pytest
 
 from service.core.storage import ObjectStore
 from service.core.text import TextAssets, TextCodec
-from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.fakes.serving import served_fake
 from tests.running_api import RunningApi, Tenant, api_settings, reporting, running_api
 from tests.servers.seaweedfs import S3Credentials
@@ -19,11 +19,12 @@ from tests.tiny_base import write_tokenizer
 
 @pytest.fixture(scope="session")
 def text_codec(object_store: ObjectStore) -> TextCodec:
-    """Text of the fake engine's base, published where an engine would publish it."""
+    """Text of the fake engine's models, published where an engine would publish it."""
     with TemporaryDirectory() as folder:
         write_tokenizer(Path(folder))
         assets = TextAssets.from_pretrained_folder(Path(folder))
-    object_store.put_bytes(FAKE_BASE.text_key, assets.to_json().encode())
+    for text_key in (FAKE_BASE.text_key, FAKE_EMBEDDER.text_key):
+        object_store.put_bytes(text_key, assets.to_json().encode())
     return TextCodec(assets)
 
 
@@ -44,7 +45,8 @@ def api(
 @pytest.fixture(scope="session")
 def engine(api: RunningApi, text_codec: TextCodec) -> Iterator[FakeEngine]:
     """An engine in the api's registry. Tests that stop or break one start their own."""
-    fake = FakeEngine(answers={FAKE_BASE.name: text_codec.encode("I am the base.")})
+    answers = {FAKE_BASE.name: text_codec.encode("I am the base.")}
+    fake = FakeEngine(answers=answers, embedders=[FAKE_EMBEDDER])
     with served_fake(fake), reporting(api, fake):
         yield fake
 

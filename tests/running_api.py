@@ -22,6 +22,7 @@ from service.core.repositories.models import ModelRepository
 from service.core.security import hash_api_key, new_api_key
 from service.core.settings import Settings
 from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.receiver import ENCRYPTION_KEY
 from tests.fakes.serving import INTERNAL_TOKEN
 from tests.polling import poll_until
 from tests.servers.ports import free_port
@@ -124,6 +125,8 @@ def api_settings(
             "cache_dir": folder / "cache",
             "redis_url": valkey_url,
             "internal_token": INTERNAL_TOKEN,
+            "encryption_keys": ENCRYPTION_KEY,
+            "webhook_allow_private": True,
             "api_port": free_port(),
             "drain_seconds": 5,
             **s3_credentials.as_settings(),

@@ -2,16 +2,19 @@
 
 import logging
 import signal
+import time
 from contextlib import closing
 
 from redis.exceptions import RedisError
 
 from jobs.reconciler.rounds import Reconciler
+from jobs.reconciler.sweep import Sweeper
 from service.core.database import Database
-from service.core.errors import DatabaseUnavailable
+from service.core.errors import DatabaseUnavailable, StorageUnavailable
 from service.core.logs import configure_logging
 from service.core.queue import Doorbell, connect_redis
 from service.core.settings import Settings
+from service.core.storage import ObjectStore
 
 logger = logging.getLogger(__name__)
 
@@ -20,27 +23,32 @@ _LONGEST_PAUSE_SECONDS = 5.0
 
 
 def run(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT. Redis or the database being away only makes it wait, longer each
-    time."""
+    """Until SIGTERM or SIGINT. Redis, the database or the object store being away only makes it
+    wait, longer each time."""
     configure_logging(settings, "reconciler")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     database = Database(settings.database_url)
     try:
         with closing(connect_redis(settings)) as redis:
             doorbell = Doorbell(database, redis, ring_again_seconds=settings.ring_again_seconds)
-            _repeat(Reconciler(database, doorbell), settings.reconcile_seconds)
+            sweeper = Sweeper(database, ObjectStore.from_settings(settings))
+            _repeat(Reconciler(database, doorbell), sweeper, settings)
     finally:
         database.dispose()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _repeat(reconciler: Reconciler, every_seconds: float) -> None:
-    pause = every_seconds
+def _repeat(reconciler: Reconciler, sweeper: Sweeper, settings: Settings) -> None:
+    pause = every_seconds = settings.reconcile_seconds
+    sweep_at = time.monotonic()
     while True:
         try:
             reconciler.round()
+            if time.monotonic() >= sweep_at:
+                sweep_at = time.monotonic() + settings.sweep_seconds
+                sweeper.sweep()
             pause = every_seconds
-        except (RedisError, DatabaseUnavailable) as error:
+        except (RedisError, DatabaseUnavailable, StorageUnavailable) as error:
             logger.warning("this round was cut short: %s", error)
             pause = min(2 * pause, max(every_seconds, _LONGEST_PAUSE_SECONDS))
         if signal.sigtimedwait(_STOP_SIGNALS, pause) is not None:

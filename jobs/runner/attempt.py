@@ -69,14 +69,17 @@ AttemptBody = Callable[[Attempt], None]
 Ending = Callable[[Connection, Scope, Claim], None]
 
 
-def claim_subject(resources: Resources, kind: WorkKind, subject_id: str) -> Claim | None:
-    """The work of this subject, if it is there, open and due."""
+def claim_subject(
+    resources: Resources, kind: WorkKind, subject_id: str, *, least_lease_seconds: float = 0.0
+) -> Claim | None:
+    """The work of this subject, if it is there, open and due. Who does not beat needs a lease of
+    at least as long as it takes."""
     with resources.database.transaction() as connection:
         return WorkRepository(connection).claim(
             kind,
             subject_id,
             worker=resources.worker,
-            lease_seconds=resources.settings.lease_seconds,
+            lease_seconds=max(resources.settings.lease_seconds, least_lease_seconds),
         )
 
 

@@ -9,6 +9,7 @@ from jobs.runner.control import NotYet
 from jobs.runner.rows import token_rows
 from service.core.database import Connection
 from service.core.datasets import invalid_file
+from service.core.datasets.formats import UnreadableFile, as_jsonl
 from service.core.domain.files import File
 from service.core.domain.jobs import FineTuningJob
 from service.core.domain.models import Base
@@ -16,7 +17,7 @@ from service.core.errors import FileNotFound
 from service.core.repositories.files import FileRepository
 from service.core.repositories.jobs import JobRepository
 from service.core.repositories.registry import RegistryRepository
-from service.core.storage import ObjectNotFound
+from service.core.storage import ObjectNotFound, StoredObjectSource
 from service.core.text import TextCodec
 
 TRAINING, VALIDATION = "training_file", "validation_file"
@@ -51,7 +52,7 @@ def read_inputs(attempt: Attempt) -> Inputs:
 
 def _file(connection: Connection, attempt: Attempt, file_id: str, param: str) -> File:
     try:
-        return FileRepository(connection, attempt.scope).get(file_id)
+        return FileRepository(connection, attempt.scope).get_in_use(file_id)
     except FileNotFound:
         raise _gone(file_id, param) from None
 
@@ -83,10 +84,12 @@ def stored_rows(
     """
     if file is None:
         return
-    chunks = attempt.resources.store.iterate(file.key)
+    chunks = as_jsonl(StoredObjectSource(attempt.resources.store, file.key, file.bytes))
     try:
         yield from token_rows(
             chunks, codec, context_length=base.context_length, param=param, pulse=pulse
         )
+    except UnreadableFile as unreadable:
+        raise invalid_file(str(unreadable), param=param) from None
     except ObjectNotFound:
         raise _gone(file.id, param) from None

@@ -1,6 +1,7 @@
 """`create_app`: the whole HTTP application of one api process."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,16 +9,22 @@ from fastapi import FastAPI
 
 from service.api import error_handlers
 from service.api.chat.routes import router as chat
+from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
+from service.api.idempotency import IdempotencyKeys
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.permissions.routes import router as permissions
 from service.api.resources import Resources, State
+from service.api.stored_completions.routes import router as stored_completions
+from service.api.uploads.routes import PARTS_PATH
+from service.api.uploads.routes import router as uploads
+from service.api.webhooks.routes import router as webhooks
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
 
@@ -47,10 +54,16 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, fine_tuning, permissions, graders, models, chat, internal, health):
+    for router in (
+        *(files, uploads, fine_tuning, permissions, graders, models, chat, embeddings),
+        *(stored_completions, webhooks, internal, health),
+    ):
         app.include_router(router)
+    app.add_middleware(IdempotencyKeys)
     app.add_middleware(
-        BodyLimit, max_bytes=settings.max_body_bytes, unlimited=frozenset({UPLOAD_PATH})
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        unlimited=(re.compile(UPLOAD_PATH), PARTS_PATH),
     )
     app.add_middleware(RequestContext)
     return app

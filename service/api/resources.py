@@ -7,11 +7,14 @@ from anyio import CapacityLimiter
 from redis import Redis
 
 from service.api.chat.codecs import CodecCache
+from service.api.embeddings.codecs import EmbeddingCodecCache
 from service.api.health.readiness import Readiness
 from service.api.ringer import Ringer
 from service.core.database import Database
-from service.core.engine_client import GenerationClient
+from service.core.encryption import Cipher
+from service.core.engine_client import EmbeddingClient, GenerationClient
 from service.core.queue import Doorbell, connect_redis
+from service.core.rate_limits import RateLimits
 from service.core.settings import Settings
 from service.core.storage import ObjectStore
 
@@ -30,14 +33,19 @@ class Resources:
     ringer: Ringer
     generation: GenerationClient
     codecs: CodecCache
+    embedding: EmbeddingClient
+    embedding_codecs: EmbeddingCodecCache
     readiness: Readiness
     upload_slots: CapacityLimiter
+    cipher: Cipher
+    rate_limits: RateLimits
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
         """Call it in the event loop that will serve."""
         database, redis = Database(settings.database_url), connect_redis(settings)
         store = ObjectStore.from_settings(settings)
+        token = settings.internal_token.get_secret_value()
         doorbell = Doorbell(database, redis, ring_again_seconds=settings.ring_again_seconds)
         return cls(
             settings=settings,
@@ -45,15 +53,21 @@ class Resources:
             store=store,
             redis=redis,
             ringer=Ringer(doorbell),
-            generation=GenerationClient(internal_token=settings.internal_token.get_secret_value()),
+            generation=GenerationClient(internal_token=token),
             codecs=CodecCache(store, settings.cache_dir),
+            embedding=EmbeddingClient(internal_token=token),
+            embedding_codecs=EmbeddingCodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),
             upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
+            cipher=Cipher.from_settings(settings),
+            rate_limits=RateLimits.from_settings(settings),
         )
 
     async def aclose(self) -> None:
         await self.generation.aclose()
+        await self.embedding.aclose()
         self.redis.close()
+        self.rate_limits.close()
         self.database.dispose()
 
 

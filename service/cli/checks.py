@@ -21,9 +21,9 @@ _DATABASE_AND_QUEUE = ("alembic", "psycopg", "redis", "rq", "sqlalchemy")
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "api": (
         *_DATABASE_AND_QUEUE,
-        *("fastapi", "nltk", "python_multipart", "rapidfuzz", "uvicorn"),
+        *("cryptography", "fastapi", "limits", "nltk", "python_multipart", "rapidfuzz", "uvicorn"),
     ),
-    "worker": _DATABASE_AND_QUEUE,
+    "worker": (*_DATABASE_AND_QUEUE, "cryptography", "pyarrow"),
     "engine": (
         *("accelerate", "fastapi", "gguf", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),

@@ -5,17 +5,22 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
+│   ├── UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── GraderUnavailable
-│   └── ChatTemplateError · TemplateNotPrefixStable
+│   ├── ChatTemplateError · TemplateNotPrefixStable
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
-│   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound
-├── Conflict (409): SequenceGap · StaleEpoch
+│   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
+│       WebhookNotFound · CompletionNotFound · UploadNotFound
+├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
-├── TooManyRequests (429): EngineOverloaded
+├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
 ├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
 │   InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
 `code` is what a program acts on, the message tells a person what to do next.
@@ -130,6 +135,24 @@ class FileInUse(InvalidRequest):
     code = "file_in_use"
 
 
+class UploadNotPending(InvalidRequest):
+    """The upload was completed or cancelled, or has expired."""
+
+    code = "upload_not_pending"
+
+
+class UploadMismatch(InvalidRequest):
+    """The parts do not amount to what the upload was declared to be."""
+
+    code = "upload_mismatch"
+
+
+class ChecksumMismatch(InvalidRequest):
+    """The content has another MD5 than the caller says."""
+
+    code = "checksum_mismatch"
+
+
 class GraderUnavailable(InvalidRequest):
     """A grader that this installation cannot run, however well it is written."""
 
@@ -146,6 +169,36 @@ class TemplateNotPrefixStable(ChatTemplateError):
     """Rendering fewer messages is not a prefix of rendering more, so loss spans are undefined."""
 
     code = "chat_template_not_prefix_stable"
+
+
+class LimitReached(InvalidRequest):
+    """The project has as many of these as it may; something has to go first."""
+
+    code = "limit_reached"
+
+
+class EncryptionUnavailable(InvalidRequest):
+    """A secret cannot be kept or read; 400, since only the operator can mend it."""
+
+    code = "encryption_unavailable"
+
+
+class WebhookTestFailed(InvalidRequest):
+    """The endpoint gave no HTTP answer to a test event."""
+
+    code = "webhook_test_failed"
+
+
+class InvalidIdempotencyKey(InvalidRequest):
+    """The header `Idempotency-Key` is empty or too long."""
+
+    code = "invalid_idempotency_key"
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The key belongs to an earlier request with other parameters."""
+
+    code = "idempotency_key_reused"
 
 
 class Unauthorized(ServiceError):
@@ -179,6 +232,12 @@ class FileNotFound(NotFound):
     code = "file_not_found"
 
 
+class UploadNotFound(NotFound):
+    """No such upload in the caller's project."""
+
+    code = "upload_not_found"
+
+
 class JobNotFound(NotFound):
     """No such fine-tuning job in the caller's project."""
 
@@ -195,6 +254,18 @@ class SessionNotFound(NotFound):
     """The engine holds no such training session (never opened, closed, or lost in a restart)."""
 
     code = "session_not_found"
+
+
+class WebhookNotFound(NotFound):
+    """No such webhook endpoint or delivery in the caller's project."""
+
+    code = "webhook_not_found"
+
+
+class CompletionNotFound(NotFound):
+    """No such stored completion in the caller's project."""
+
+    code = "completion_not_found"
 
 
 class MethodNotAllowed(ServiceError):
@@ -222,6 +293,13 @@ class StaleEpoch(Conflict):
     code = "stale_epoch"
 
 
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this key is still being answered."""
+
+    code = "idempotency_key_in_use"
+    headers: ClassVar[dict[str, str]] = {"retry-after": "1"}
+
+
 class PayloadTooLarge(ServiceError):
     """The body is over the limit."""
 
@@ -239,6 +317,12 @@ class EngineOverloaded(TooManyRequests):
     """The engine's waiting line is full."""
 
     code = "engine_overloaded"
+
+
+class RateLimitExceeded(TooManyRequests):
+    """The project has used up its requests or tokens of this minute."""
+
+    code = "rate_limit_exceeded"
 
 
 class TrainingFailed(ServiceError):
@@ -307,6 +391,12 @@ class AdapterCorrupt(Unavailable):
 
     code = "adapter_corrupt"
     headers: ClassVar[dict[str, str]] = {"x-should-retry": "false"}
+
+
+class AddressRefused(ServiceError):
+    """A webhook's host resolves to an address that is not public."""
+
+    code = "address_refused"
 
 
 class ConfigurationError(ServiceError):

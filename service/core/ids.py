@@ -14,6 +14,14 @@ def new_file_id() -> str:
     return f"file-{_random(24)}"
 
 
+def new_upload_id() -> str:
+    return f"upload_{_random(24)}"
+
+
+def new_part_id() -> str:
+    return f"part_{_random(24)}"
+
+
 def new_job_id() -> str:
     return f"ftjob-{_random(24)}"
 
@@ -56,6 +64,18 @@ def new_audit_id() -> str:
 
 def new_work_id() -> str:
     return f"work_{_random(24)}"
+
+
+def new_webhook_endpoint_id() -> str:
+    return f"we_{_random(24)}"
+
+
+def new_webhook_delivery_id() -> str:
+    return f"wh_{_random(32)}"
+
+
+def new_webhook_event_id() -> str:
+    return f"evt_{_random(32)}"
 
 
 def owner_prefix(worker: str) -> str:

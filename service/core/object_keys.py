@@ -5,6 +5,16 @@ def file_key(project_id: str, file_id: str) -> str:
     return f"p/{project_id}/files/{file_id}"
 
 
+def upload_prefix(project_id: str, upload_id: str) -> str:
+    """Ends in `/`; the parts of an upload, and the file that they become."""
+    return f"p/{project_id}/uploads/{upload_id}/"
+
+
+def upload_key(project_id: str, upload_id: str, name: str) -> str:
+    """A part, by its id, or the whole, by the id of the file that it is."""
+    return f"{upload_prefix(project_id, upload_id)}{name}"
+
+
 def job_prefix(project_id: str, job_id: str) -> str:
     """Ends in `/`; everything that any attempt of the job has stored."""
     return f"p/{project_id}/jobs/{job_id}/"

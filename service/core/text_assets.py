@@ -6,17 +6,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from service.core.domain.models import Base
+from service.core.domain.models import Base, EmbeddingModel
 from service.core.storage import ObjectStore
 from service.core.text import TextAssets
 
 logger = logging.getLogger(__name__)
 
 
-def load_text_assets(store: ObjectStore, base: Base, cache_dir: Path) -> TextAssets:
-    """The base's tokenizer and template, from the disk cache if there.
+def load_text_assets(
+    store: ObjectStore, base: Base | EmbeddingModel, cache_dir: Path
+) -> TextAssets:
+    """The model's tokenizer and template, from the disk cache if there.
 
-    Raises StorageUnavailable, and ObjectNotFound when no engine has published the base yet.
+    Raises StorageUnavailable, and ObjectNotFound when no engine has published the model yet.
     """
     cached = cache_dir / "text" / f"{base.digest}.json"
     if cached.is_file():

@@ -11,6 +11,8 @@ from service.core.engine_protocol import (
     AddRequest,
     CommandBatch,
     CommandsAccepted,
+    Embedded,
+    EmbedRequest,
     EngineState,
     OpenSession,
     ResultBatch,
@@ -56,6 +58,12 @@ class EngineCore(Protocol):
 
     def abort_request(self, request: str, sink: FrameSink) -> None:
         """End a stream of this sink; one that already ended is no error."""
+
+    def embed(self, request: EmbedRequest) -> Embedded:
+        """Block until every row has its vector.
+
+        Raises ModelNotFound, EngineOverloaded, EngineUnavailable.
+        """
 
     def state(self) -> EngineState:
         """A snapshot for the registry."""

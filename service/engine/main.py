@@ -11,6 +11,7 @@ from service.core.storage import ObjectStore
 from service.engine.adapters import AdapterDisk, AdapterStore, linear_shapes
 from service.engine.bases import PreparedBase, load_prepared, prepare_base, publish_text_assets
 from service.engine.beacon import Beacon
+from service.engine.embedding import LoadedEmbedder, load_embedder, prepare_embedder
 from service.engine.export import ObjectStoreSink
 from service.engine.front import EngineFront, bind_front
 from service.engine.parts import EngineIdentity, EngineLimits, LoadedBase
@@ -37,8 +38,12 @@ def run(settings: Settings) -> None:
         limit_torch_threads()
         store = ObjectStore.from_settings(settings)
         bases = [_load(name, source, settings, store) for name, source in settings.bases.items()]
+        embedders = [
+            _load_embedder(name, source, settings, store)
+            for name, source in settings.embedders.items()
+        ]
         adapters = _adapter_store(settings, store, bases)
-        engine = _engine(settings, store, bases, adapters)
+        engine = _engine(settings, store, bases, adapters, embedders)
         front = EngineFront(engine, listener, settings, on_failure=stops.request)
         beacon = _beacon(engine, settings, stops)
         stops.defer()
@@ -57,6 +62,14 @@ def _load(name: str, source: str, settings: Settings, store: ObjectStore) -> Loa
     prepared = prepare_base(source, settings)
     _publish(name, prepared, store)
     return load_prepared(name, prepared, settings)
+
+
+def _load_embedder(
+    name: str, source: str, settings: Settings, store: ObjectStore
+) -> LoadedEmbedder:
+    prepared = prepare_embedder(source)
+    _publish(name, prepared, store)
+    return load_embedder(name, prepared, settings)
 
 
 def _publish(name: str, prepared: PreparedBase, store: ObjectStore) -> None:
@@ -92,11 +105,15 @@ def _adapter_store(
 
 
 def _engine(
-    settings: Settings, store: ObjectStore, bases: Sequence[LoadedBase], adapters: AdapterStore
+    settings: Settings,
+    store: ObjectStore,
+    bases: Sequence[LoadedBase],
+    adapters: AdapterStore,
+    embedders: Sequence[LoadedEmbedder],
 ) -> Engine:
     started = time.monotonic()
     sink = ObjectStoreSink(store)
-    engine = Engine(bases, adapters, sink, _limits(settings), _identity(settings))
+    engine = Engine(bases, adapters, sink, _limits(settings), _identity(settings), embedders)
     logger.info("step loop prepared in %.1f s", time.monotonic() - started)
     return engine
 

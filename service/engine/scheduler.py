@@ -14,12 +14,15 @@ from service.core.engine_protocol import (
     BaseState,
     CommandBatch,
     CommandsAccepted,
+    Embedded,
+    EmbedRequest,
     EngineState,
     OpenSession,
     ResultBatch,
     SessionOpened,
 )
 from service.core.errors import EngineOverloaded, EngineUnavailable, ModelNotFound
+from service.engine.embedding import EmbeddingQueue, LoadedEmbedder
 from service.engine.generation.frames import FrameCollector
 from service.engine.generation.streams import BaseStreams
 from service.engine.interface import FrameSink
@@ -50,6 +53,7 @@ class Engine:
         sink: AdapterSink,
         limits: EngineLimits,
         identity: EngineIdentity,
+        embedders: Sequence[LoadedEmbedder] = (),
     ) -> None:
         """Raises ConfigurationError for a base whose architecture is not supported."""
         self._bases = tuple(bases)
@@ -71,6 +75,8 @@ class Engine:
         self._sessions = TrainingSessions(runners, source, limits, self._lock, self._wake)
         self._storing = ThreadPoolExecutor(_STORING_THREADS, thread_name_prefix="engine-store")
         self._training = TrainingLoop(self._sessions, sink, limits, self._lock, self._storing)
+        self._embedders = tuple(embedder.state for embedder in embedders)
+        self._embeddings = EmbeddingQueue(embedders)
         self._thread = threading.Thread(target=self._run, name="engine-loop", daemon=True)
 
     @property
@@ -120,6 +126,13 @@ class Engine:
         with self._lock:
             self._post(lambda: self._abort(request, sink))
 
+    def embed(self, request: EmbedRequest) -> Embedded:
+        with self._lock:
+            self._check_alive()
+            done = self._embeddings.add(request)
+            self._wake.notify_all()
+        return done.result()
+
     def state(self) -> EngineState:
         self._check_alive()
         with self._lock:
@@ -135,6 +148,7 @@ class Engine:
             free_slots=free_slots,
             loaded_adapters=self._source.loaded_ids(),
             active_streams=active,
+            embedders=self._embedders,
         )
 
     # The step loop
@@ -166,6 +180,7 @@ class Engine:
         return (
             self._is_stopping
             or bool(self._inbox)
+            or self._embeddings.has_work
             or any(streams.can_step for streams in self._streams.values())
             or bool(self._sessions.ready_held())
         )
@@ -175,6 +190,8 @@ class Engine:
             if streams.can_step:
                 streams.step()
         self._frames.flush()
+        if self._embeddings.has_work:
+            self._embeddings.step()
         streaming = any(streams.active for streams in self._streams.values())
         self._training.step(streaming=streaming)
 
@@ -198,6 +215,7 @@ class Engine:
             self._is_stopping = True
             posted, self._inbox = self._inbox, []
             self._sessions.close_all_held()
+            self._embeddings.fail_all(error)
         for apply in posted:
             apply()
         for streams in self._streams.values():

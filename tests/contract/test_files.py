@@ -70,15 +70,43 @@ def test_an_unknown_or_reserved_purpose_is_refused(sdk: openai.OpenAI, purpose: 
     assert list(sdk.files.list()) == []
 
 
-def test_an_expiry_is_refused_by_name(sdk: openai.OpenAI) -> None:
+@pytest.mark.parametrize("seconds", [3600, 2_592_000])
+def test_a_file_says_when_it_expires(sdk: openai.OpenAI, seconds: int) -> None:
+    uploaded = sdk.files.create(
+        file=("rows.jsonl", ROWS),
+        purpose="fine-tune",
+        expires_after={"anchor": "created_at", "seconds": seconds},
+    )
+
+    assert uploaded.expires_at == uploaded.created_at + seconds
+    assert sdk.files.retrieve(uploaded.id).expires_at == uploaded.expires_at
+
+
+def test_a_file_without_an_expiry_stays(sdk: openai.OpenAI) -> None:
+    uploaded = sdk.files.create(file=("rows.jsonl", ROWS), purpose="fine-tune")
+
+    assert uploaded.expires_at is None
+
+
+@pytest.mark.parametrize("seconds", [3599, 2_592_001])
+def test_an_expiry_out_of_bounds_is_refused(sdk: openai.OpenAI, seconds: int) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.files.create(
             file=("rows.jsonl", ROWS),
             purpose="fine-tune",
-            expires_after={"anchor": "created_at", "seconds": 3600},
+            expires_after={"anchor": "created_at", "seconds": seconds},
         )
 
-    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "expires_after")
+    assert caught.value.param == "expires_after[seconds]"
+    assert list(sdk.files.list()) == []
+
+
+@pytest.mark.parametrize("purpose", ["assistants", "batch", "evals", "user_data", "vision"])
+def test_every_purpose_of_an_upload_is_kept(sdk: openai.OpenAI, purpose: str) -> None:
+    uploaded = sdk.files.create(file=("f", b"{}"), purpose=purpose)  # type: ignore[arg-type]
+
+    assert [file.id for file in sdk.files.list(purpose=purpose)] == [uploaded.id]
+    assert list(sdk.files.list(purpose="fine-tune")) == []
 
 
 async def _upload(api: RunningApi, tenant: Tenant) -> str:

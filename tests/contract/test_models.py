@@ -5,7 +5,7 @@ import pytest
 
 from service.core.object_keys import job_prefix
 from service.core.storage import ObjectStore
-from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
 BASE = FAKE_BASE.name
@@ -16,14 +16,18 @@ def _base_is_known(engine: FakeEngine) -> None:
     assert engine.bases == (FAKE_BASE,)
 
 
-def test_the_list_begins_with_the_base_and_goes_on_newest_first(
+def test_the_list_begins_with_the_base_goes_on_newest_first_and_ends_with_embeddings(
     sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
 ) -> None:
     names = [f"ft:{BASE}:o:{i}:{tenant.principal.key_id}" for i in range(3)]
     for name in names:
         api.publish_model(tenant, name, "d" * 64)
 
-    assert [model.id for model in sdk.models.list()] == [BASE, *names[::-1]]
+    assert [model.id for model in sdk.models.list()] == [
+        BASE,
+        *names[::-1],
+        FAKE_EMBEDDER.name,
+    ]
 
 
 def test_bases_models_and_checkpoints_are_found_by_name(

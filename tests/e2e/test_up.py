@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
+from service.core.settings import Settings
 from tests.e2e.stack import RunningStack, running_stack
 from tests.polling import poll_until
 
@@ -85,4 +86,7 @@ def test_sigterm_and_kill_9_leave_no_process_and_lose_no_file(
         assert content(stack, second) == ROWS
         with stack.client() as client:
             assert {file.id for file in client.files.list()} == {first, second}
-            assert [model.id for model in client.models.list()] == ["tiny"]
+            assert [model.id for model in client.models.list()] == [
+                "tiny",
+                *Settings().embedders,
+            ]

@@ -18,6 +18,9 @@ from service.core.engine_protocol import (
     Command,
     CommandBatch,
     CommandsAccepted,
+    Embedded,
+    EmbedderState,
+    EmbedRequest,
     EngineRole,
     EngineState,
     ModelRef,
@@ -25,6 +28,7 @@ from service.core.engine_protocol import (
     ResultBatch,
     ResumePoint,
     SessionOpened,
+    pack_vector,
 )
 from service.core.errors import (
     AdapterCorrupt,
@@ -52,6 +56,15 @@ FAKE_BASE = BaseState(
 )
 
 
+FAKE_EMBEDDER = EmbedderState(
+    name="minilm-l6-v2",
+    digest="e" * 64,
+    text_key=f"bases/{'e' * 64}/text.json",
+    context_length=64,
+    dimensions=8,
+)
+
+
 class FakeEngine:
     """Start it with `with FakeEngine() as engine:`, or `serving.serve_engine(FakeEngine())`.
 
@@ -73,8 +86,10 @@ class FakeEngine:
         id: str = "fake-0",
         url: str = "http://127.0.0.1:1",
         pool: str = "default",
+        embedders: Sequence[EmbedderState] = (),
     ) -> None:
         self.bases = tuple(bases)
+        self.embedders = tuple(embedders)
         self.answers: dict[str, Sequence[int]] = dict(answers or {})
         self.failures: dict[str, ServiceError] = {}
         self.sessions: dict[str, FakeSession] = {}
@@ -185,6 +200,17 @@ class FakeEngine:
                     stream.finish("abort")
                     return
 
+    def embed(self, request: EmbedRequest) -> Embedded:
+        """A row's vector is its number of tokens and its first ids."""
+        with self._changed:
+            self._check_alive()
+            found = [e for e in self.embedders if e.name == request.model]
+            if not found:
+                raise ModelNotFound(f"this engine does not hold {request.model!r}")
+            size = found[0].dimensions
+            padded = [[len(row), *row, *[0] * size][:size] for row in request.rows]
+            return Embedded(vectors=tuple(pack_vector(vector) for vector in padded))
+
     def state(self) -> EngineState:
         with self._changed:
             self._check_alive()
@@ -198,6 +224,7 @@ class FakeEngine:
                 free_slots=self._slots - len(self.sessions),
                 loaded_adapters=(),
                 active_streams=len(self._streams),
+                embedders=self.embedders,
             )
 
     # The step loop

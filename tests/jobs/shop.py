@@ -74,8 +74,11 @@ class Shop:
     # What the api does
 
     def upload(self, lines: Sequence[str]) -> str:
+        return self.upload_bytes("".join(f"{line}\n" for line in lines).encode())
+
+    def upload_bytes(self, content: bytes) -> str:
+        """A file for training, in whatever format."""
         file_id = new_file_id()
-        content = "".join(f"{line}\n" for line in lines).encode()
         stored = self.resources.store.put_bytes(file_key(self.scope.project_id, file_id), content)
         with self.database.transaction() as connection:
             FileRepository(connection, self.scope).add(
@@ -90,14 +93,15 @@ class Shop:
 
     def create_job(
         self,
-        lines: Sequence[str] = GOOD_LINES,
+        lines: Sequence[str] | bytes = GOOD_LINES,
         *,
         validation_lines: Sequence[str] | None = None,
         hyperparameters: SupervisedHyperparameters = SMALL,
         base: str = BASE,
     ) -> str:
-        """A job whose files await validation."""
-        training_file = self.upload(lines)
+        """A job whose files await validation; bytes are a file in some other format."""
+        written = isinstance(lines, bytes)
+        training_file = self.upload_bytes(lines) if written else self.upload(lines)
         validation_file = None if validation_lines is None else self.upload(validation_lines)
         job_id = new_job_id()
         with self.database.transaction() as connection:

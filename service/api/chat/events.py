@@ -50,8 +50,11 @@ class ChunkMaker:
         done = "data: [DONE]\n\n"
         if not self._request.includes_usage:
             return [done]
-        usage = Usage.of(prompt=len(self._plan.prompt), completion=self._tokens)
-        return [self._event([], usage), done]
+        return [self._event([], self.usage()), done]
+
+    def usage(self) -> Usage:
+        """Up to this moment."""
+        return Usage.of(prompt=len(self._plan.prompt), completion=self._tokens)
 
     def _event(self, choices: list[ChunkChoice], usage: Usage | None = None) -> str:
         chunk = ChatCompletionChunk(

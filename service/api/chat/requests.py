@@ -33,7 +33,6 @@ _HARMLESS: dict[str, tuple[object, ...]] = {
     "reasoning_effort": (None,),
     "response_format": (None, {"type": "text"}),
     "service_tier": (None, "auto", "default"),
-    "store": (None, False),
     "tool_choice": (None, "none", "auto"),
     "tools": (None, []),
     "top_logprobs": (None, 0),
@@ -132,6 +131,7 @@ class CreateChatCompletion(RequestBody):
     """The old name of `max_completion_tokens`."""
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    store: bool | None = None
     metadata: Metadata | None = None
     user: str | None = None
     safety_identifier: str | None = None

@@ -12,6 +12,7 @@ from service.api.chat.events import ChunkMaker, answer_events
 from service.api.chat.planning import Planner
 from service.api.chat.requests import CreateChatCompletion
 from service.api.chat.schemas import AnswerMessage, ChatCompletion, Choice, Usage
+from service.api.stored_completions.recording import AnswerRecorder
 from service.core.domain.access import Principal
 from service.core.engine_client import GenerationClient
 from service.core.ids import new_completion_id
@@ -20,9 +21,12 @@ from service.core.ids import new_completion_id
 class ChatService:
     """Answers conversations."""
 
-    def __init__(self, planner: Planner, generation: GenerationClient) -> None:
+    def __init__(
+        self, planner: Planner, generation: GenerationClient, recorder: AnswerRecorder
+    ) -> None:
         self._planner = planner
         self._generation = generation
+        self._recorder = recorder
 
     async def complete(self, principal: Principal, request: CreateChatCompletion) -> ChatCompletion:
         """The whole answer. Raises what `Planner.plan` and the engine raise."""
@@ -31,7 +35,7 @@ class ChatService:
         async with aclosing(all_deltas(self._generation, plan)) as deltas:
             async for delta in deltas:
                 answers[delta.index].grow(delta)
-        return ChatCompletion(
+        completion = ChatCompletion(
             id=new_completion_id(),
             created=int(time.time()),
             model=request.model,
@@ -41,6 +45,8 @@ class ChatService:
             ),
             system_fingerprint=plan.fingerprint,
         )
+        await self._recorder.record(principal, request, completion, completion.usage)
+        return completion
 
     async def stream(
         self, principal: Principal, request: CreateChatCompletion
@@ -54,7 +60,9 @@ class ChatService:
         except BaseException:
             await deltas.aclose()
             raise
-        return answer_events(ChunkMaker(plan, request), first, deltas)
+        chunks = ChunkMaker(plan, request)
+        events = answer_events(chunks, first, deltas)
+        return self._recorder.watch(principal, request, events, chunks.usage)
 
 
 @dataclass

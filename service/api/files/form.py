@@ -16,7 +16,6 @@ from service.core.errors import InvalidRequest
 _MAX_FIELD_BYTES = 4096
 _MAX_PARTS = 32
 _MAX_FILENAME_CHARACTERS = 255
-_FILE_PART = "file"
 
 
 class UploadForm:
@@ -25,12 +24,16 @@ class UploadForm:
     All of them raise InvalidRequest for a malformed form.
     """
 
-    def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
+    def __init__(
+        self, content_type: str, body: AsyncIterator[bytes], *, file_part: str = "file"
+    ) -> None:
+        """`file_part` is the name of the part that holds the bytes."""
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             raise InvalidRequest(
-                "Upload a file as multipart/form-data with the parts `file` and `purpose`."
+                f"Send the bytes as multipart/form-data, in a part named `{file_part}`."
             )
+        self._file_part = file_part
         self.filename: str | None = None
         """For display only. Known once the file is found."""
         self.fields: dict[str, str] = {}
@@ -50,13 +53,16 @@ class UploadForm:
     async def find_file(self) -> None:
         while self.filename is None:
             if not await self._parse_more():
-                raise InvalidRequest("Missing required parameter: 'file'.", param="file")
+                name = self._file_part
+                raise InvalidRequest(f"Missing required parameter: '{name}'.", param=name)
 
     async def read_file(self, size: int) -> bytes:
         """Exactly `size` bytes of the file, fewer only at its end."""
         while len(self._content) < size and not self._file_ended:
             if not await self._parse_more():
-                raise InvalidRequest("The form ends in the middle of the file.", param="file")
+                raise InvalidRequest(
+                    "The form ends in the middle of the file.", param=self._file_part
+                )
         given = bytes(self._content[:size])
         del self._content[:size]
         return given
@@ -112,8 +118,8 @@ class UploadForm:
         if not self._is_file:
             return
         if self.filename is not None:
-            raise InvalidRequest("Upload one file at a time.", param="file")
-        self.filename = _display_name(options.get(b"filename", b"").decode(errors="replace"))
+            raise InvalidRequest("Upload one file at a time.", param=self._file_part)
+        self.filename = display_name(options.get(b"filename", b"").decode(errors="replace"))
 
     def _take_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:
@@ -136,10 +142,10 @@ class UploadForm:
 
     @property
     def _is_file(self) -> bool:
-        return self._part_name == _FILE_PART
+        return self._part_name == self._file_part
 
 
-def _display_name(given: str) -> str:
+def display_name(given: str) -> str:
     """The last part of a path, without what a terminal or a page could trip over."""
     last = PurePosixPath(given.replace("\\", "/")).name
     return "".join(c for c in last if c.isprintable())[:_MAX_FILENAME_CHARACTERS] or "file"

@@ -7,8 +7,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import StreamingResponse
 
 from service.api.dependencies import PrincipalDep, ResourcesDep
+from service.api.files.form_fields import LONGEST_LIFE_SECONDS, SHORTEST_LIFE_SECONDS
 from service.api.files.schemas import FileDeleted, FileList, FileObject
 from service.api.files.service import FileService
+from service.api.files.stored_form import FormStorage
 from service.api.wire import Order
 
 UPLOAD_PATH = "/v1/files"
@@ -23,8 +25,22 @@ _UPLOAD_FORM = {
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
                         "purpose": {"type": "string"},
+                        "expires_after": {
+                            "type": "object",
+                            "required": ["anchor", "seconds"],
+                            "properties": {
+                                "anchor": {"type": "string", "enum": ["created_at"]},
+                                "seconds": {
+                                    "type": "integer",
+                                    "minimum": SHORTEST_LIFE_SECONDS,
+                                    "maximum": LONGEST_LIFE_SECONDS,
+                                },
+                            },
+                        },
                     },
-                }
+                },
+                # fields named expires_after[anchor] and expires_after[seconds], as the SDKs do
+                "encoding": {"expires_after": {"style": "deepObject", "explode": True}},
             }
         },
     }
@@ -37,7 +53,7 @@ async def _service(resources: ResourcesDep) -> FileService:
     return FileService(
         resources.database,
         resources.store,
-        upload_slots=resources.upload_slots,
+        FormStorage(resources.store, resources.upload_slots),
         max_file_bytes=resources.settings.max_file_bytes,
     )
 

@@ -14,10 +14,13 @@ class FileObject(Answer):
     object: Literal["file"] = "file"
     bytes: int
     created_at: int
+    expires_at: int | None
     filename: str
     purpose: str
     status: Literal["processed"] = "processed"
-    """Deprecated, but clients wait for it: a file can be used as soon as it is stored."""
+    """Deprecated, but clients wait for it: a file can be used as soon as it is stored. What is
+    wrong with its content is told by the job that reads it."""
+    status_details: None = None
 
     @classmethod
     def from_domain(cls, file: File) -> "FileObject":
@@ -25,6 +28,7 @@ class FileObject(Answer):
             id=file.id,
             bytes=file.bytes,
             created_at=int(file.created_at),
+            expires_at=None if file.expires_at is None else int(file.expires_at),
             filename=file.filename,
             purpose=file.purpose,
         )

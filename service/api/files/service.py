@@ -1,26 +1,15 @@
 """What can be done with files."""
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import chain
-from typing import IO, Any, cast
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from service.api.files.form import UploadForm
+from service.api.files.form_fields import FileFields, read_fields
+from service.api.files.stored_form import FormStorage, refuse_above
 from service.core.database import Database
 from service.core.domain.access import Principal
-from service.core.domain.files import UPLOAD_PURPOSES, File, FilePurpose
-from service.core.errors import (
-    InvalidRequest,
-    MissingParameter,
-    PayloadTooLarge,
-    StorageUnavailable,
-    UnsupportedParameter,
-)
+from service.core.domain.files import File
 from service.core.ids import new_file_id
 from service.core.object_keys import file_key
 from service.core.repositories.audit import record
@@ -28,26 +17,17 @@ from service.core.repositories.files import FileRepository
 from service.core.repositories.paging import Page
 from service.core.storage import ObjectStore, StoredObject
 
-logger = logging.getLogger(__name__)
-
-_FORM_OVERHEAD_BYTES = 64 * 1024
-
 
 class FileService:
     """Files of the caller's project. The object is written before the row and deleted after it, so
     that a row always has its object."""
 
     def __init__(
-        self,
-        database: Database,
-        store: ObjectStore,
-        *,
-        upload_slots: CapacityLimiter,
-        max_file_bytes: int,
+        self, database: Database, store: ObjectStore, forms: FormStorage, *, max_file_bytes: int
     ) -> None:
         self._database = database
         self._store = store
-        self._upload_slots = upload_slots
+        self._forms = forms
         self._max_file_bytes = max_file_bytes
 
     async def upload(
@@ -57,24 +37,22 @@ class FileService:
 
         Raises PayloadTooLarge, StorageUnavailable, InvalidRequest.
         """
-        declared = headers.get("content-length", "0")
-        if declared.isdecimal():
-            self._check_size(int(declared) - _FORM_OVERHEAD_BYTES)
-        form = UploadForm(headers.get("content-type", ""), body)
-        await form.find_file()
         file_id = new_file_id()
-        key = file_key(principal.scope.project_id, file_id)
-        source = _FormFile(form, asyncio.get_running_loop())
-        put = partial(self._store.put_stream, check_size=self._check_size)
-        stored = await run_sync(put, key, cast(IO[bytes], source), limiter=self._upload_slots)
-        try:
-            await form.read_rest()
-            purpose = _purpose(form.fields)
-        except BaseException:
-            await run_sync(self._delete_object, key)
-            raise
-        filename = form.filename or "file"
-        return await run_sync(self._add_row, principal, file_id, filename, purpose, stored)
+        fields: list[FileFields] = []
+        stored, filename = await self._forms.put(
+            file_key(principal.scope.project_id, file_id),
+            headers,
+            body,
+            file_part="file",
+            check_size=refuse_above(
+                self._max_file_bytes,
+                f"The file is larger than the limit of {self._max_file_bytes} bytes. Upload it in "
+                "parts (/v1/uploads), or ask the operator to raise TUNERY_MAX_FILE_BYTES.",
+                param="file",
+            ),
+            check_fields=lambda given: fields.append(read_fields(given)),
+        )
+        return await run_sync(self._add_row, principal, file_id, filename, fields[0], stored)
 
     def list(
         self,
@@ -108,67 +86,25 @@ class FileService:
         with self._database.transaction() as connection:
             file = FileRepository(connection, principal.scope).delete(file_id)
             record(connection, principal, "file.deleted", file_id)
-        self._delete_object(file.key)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._max_file_bytes:
-            raise PayloadTooLarge(
-                f"The file is larger than the limit of {self._max_file_bytes} bytes. "
-                "Split it, or ask the operator to raise TUNERY_MAX_FILE_BYTES.",
-                param="file",
-            )
+        self._forms.try_delete(file.key)
 
     def _add_row(
         self,
         principal: Principal,
         file_id: str,
         filename: str,
-        purpose: FilePurpose,
+        fields: FileFields,
         stored: StoredObject,
     ) -> File:
         with self._database.transaction() as connection:
             file = FileRepository(connection, principal.scope).add(
                 file_id,
                 filename=filename,
-                purpose=purpose,
+                purpose=fields.purpose,
                 bytes=stored.bytes,
                 sha256=stored.sha256,
                 key=stored.key,
+                seconds=fields.seconds,
             )
             record(connection, principal, "file.uploaded", file_id)
         return file
-
-    def _delete_object(self, key: str) -> None:
-        """No row names the object any more; one that stays behind costs space, nothing else."""
-        try:
-            self._store.delete(key)
-        except StorageUnavailable:
-            logger.warning("object %s stays behind: the store does not answer", key)
-
-
-class _FormFile:
-    """The form's file as a blocking reader for other threads; the form stays in its loop."""
-
-    def __init__(self, form: UploadForm, loop: asyncio.AbstractEventLoop) -> None:
-        self._form = form
-        self._loop = loop
-
-    def read(self, size: int) -> bytes:
-        reading: Coroutine[Any, Any, bytes] = self._form.read_file(size)
-        return asyncio.run_coroutine_threadsafe(reading, self._loop).result()
-
-
-def _purpose(fields: Mapping[str, str]) -> FilePurpose:
-    for name in fields:
-        if name != "purpose":
-            param = name.partition("[")[0]
-            raise UnsupportedParameter(f"Unsupported parameter: '{param}'.", param=param)
-    if "purpose" not in fields:
-        raise MissingParameter("Missing required parameter: 'purpose'.", param="purpose")
-    given = fields["purpose"]
-    if given not in UPLOAD_PURPOSES:
-        known = ", ".join(sorted(UPLOAD_PURPOSES))
-        raise InvalidRequest(
-            f"Invalid value for 'purpose': {given!r} is none of {known}.", param="purpose"
-        )
-    return FilePurpose(given)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from service.api.wire import Answer
 from service.core.domain.jobs import Checkpoint
-from service.core.domain.models import Base, TunedModel
+from service.core.domain.models import Base, EmbeddingModel, TunedModel
 
 _OPERATOR = "system"
 """Owner of the bases, as OpenAI calls itself."""
@@ -23,7 +23,7 @@ class Model(Answer):
     """The fine-tuning job that made it."""
 
     @classmethod
-    def from_base(cls, base: Base) -> "Model":
+    def from_base(cls, base: Base | EmbeddingModel) -> "Model":
         return cls(id=base.name, created=int(base.created_at), owned_by=_OPERATOR)
 
     @classmethod

@@ -11,6 +11,7 @@ from service.core.object_keys import job_prefix
 from service.core.repositories.access import AccessRepository
 from service.core.repositories.audit import record
 from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.embedders import EmbedderRepository
 from service.core.repositories.jobs import JobRepository
 from service.core.repositories.models import ModelRepository, model_not_found
 from service.core.repositories.registry import RegistryRepository
@@ -27,17 +28,25 @@ class ModelService:
         self._store = store
 
     def list(self, principal: Principal) -> list[Model]:
-        """The default base first, the other bases, then tuned models, newest first."""
+        """The default base first, the other bases, then tuned models, newest first; embedding
+        models come last."""
         with self._database.snapshot() as connection:
             bases = RegistryRepository(connection).list_bases()
             tuned = ModelRepository(connection, principal.scope).list()
-        return [*map(Model.from_base, bases), *map(Model.from_tuned, tuned)]
+            embedders = EmbedderRepository(connection).list()
+        return [
+            *map(Model.from_base, bases),
+            *map(Model.from_tuned, tuned),
+            *map(Model.from_base, embedders),
+        ]
 
     def get(self, principal: Principal, name: str) -> Model:
         """Raises ModelNotFound."""
         with self._database.snapshot() as connection:
             if base := RegistryRepository(connection).find_base(name):
                 return Model.from_base(base)
+            if embedder := EmbedderRepository(connection).find(name):
+                return Model.from_base(embedder)
             if tuned := ModelRepository(connection, principal.scope).find_usable(name):
                 return Model.from_tuned(tuned)
             if checkpoint := CheckpointRepository(connection, principal.scope).find_usable(name):
@@ -50,8 +59,9 @@ class ModelService:
         Raises ModelNotFound, and Forbidden for a base.
         """
         with self._database.transaction() as connection:
-            if RegistryRepository(connection).find_base(name) is not None:
-                raise Forbidden(f"{name!r} is a base model; only the operator removes it.")
+            operators = RegistryRepository(connection).find_base(name)
+            if operators or EmbedderRepository(connection).find(name):
+                raise Forbidden(f"{name!r} is no model of yours; only the operator removes it.")
             if CheckpointRepository(connection, principal.scope).find_by_name(name) is not None:
                 raise InvalidRequest(
                     f"{name!r} is a checkpoint; it is deleted with its model.", param="model"

@@ -8,7 +8,9 @@ class FilePurpose(StrEnum):
     """What a file is for."""
 
     ASSISTANTS = "assistants"
+    ASSISTANTS_OUTPUT = "assistants_output"
     BATCH = "batch"
+    BATCH_OUTPUT = "batch_output"
     FINE_TUNE = "fine-tune"
     FINE_TUNE_RESULTS = "fine-tune-results"
     VISION = "vision"
@@ -16,7 +18,11 @@ class FilePurpose(StrEnum):
     EVALS = "evals"
 
 
-UPLOAD_PURPOSES = frozenset(FilePurpose) - {FilePurpose.FINE_TUNE_RESULTS}
+UPLOAD_PURPOSES = frozenset(FilePurpose) - {
+    FilePurpose.ASSISTANTS_OUTPUT,
+    FilePurpose.BATCH_OUTPUT,
+    FilePurpose.FINE_TUNE_RESULTS,
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,47 @@ class File:
     project_id: str
     filename: str
     purpose: FilePurpose
+    bytes: int
+    sha256: str
+    key: str
+    created_at: float
+    expires_at: float | None = None
+    """From then on the file is as good as deleted."""
+
+
+class UploadStatus(StrEnum):
+    """Where an upload in parts stands."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file on its way, in parts."""
+
+    id: str
+    project_id: str
+    filename: str
+    purpose: FilePurpose
+    bytes: int
+    """What all parts together must amount to."""
+    file_seconds: int | None
+    """Life time of the file to come; None is for ever."""
+    status: UploadStatus
+    file_id: str | None
+    created_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True)
+class UploadPart:
+    """A stored piece of an upload; its place is told when the upload is completed."""
+
+    id: str
+    upload_id: str
     bytes: int
     sha256: str
     key: str

@@ -18,6 +18,18 @@ class Base:
 
 
 @dataclass(frozen=True)
+class EmbeddingModel:
+    """An embedding model that some engine has reported."""
+
+    name: str
+    digest: str
+    text_key: str
+    context_length: int
+    dimensions: int
+    created_at: float
+
+
+@dataclass(frozen=True)
 class Delta:
     """Where a stored difference from a base lies."""
 

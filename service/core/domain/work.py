@@ -9,6 +9,7 @@ class WorkKind(StrEnum):
 
     VALIDATION = "validation"
     TRAINING = "training"
+    WEBHOOK = "webhook"
 
 
 class WorkRequest(StrEnum):

@@ -9,6 +9,7 @@ Training speaks HTTP (sessions and commands, `training`), serving one WebSocket 
 | `POST /sessions/{id}/commands` | CommandBatch | CommandsAccepted |
 | `GET /sessions/{id}/results?after=&wait=` | – | ResultBatch (long poll; also the session's beat) |
 | `DELETE /sessions/{id}` | – | – |
+| `POST /embed` | EmbedRequest | Embedded |
 | `WS /generate` | AddRequest, AbortRequest | StepFrame |
 | `GET /state` | – | EngineState |
 | `PUT {api}/internal/engines/{id}` | EngineState | – |
@@ -17,6 +18,13 @@ Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBo
 a class of `service.core.errors`; `failures` turns one into the other.
 """
 
+from service.core.engine_protocol.embedding import (
+    Embedded,
+    EmbedderState,
+    EmbedRequest,
+    pack_vector,
+    unpack_vector,
+)
 from service.core.engine_protocol.failures import to_body, to_error
 from service.core.engine_protocol.generation import (
     AbortRequest,
@@ -66,6 +74,9 @@ __all__ = [
     "CommandFailed",
     "CommandsAccepted",
     "DeltaRef",
+    "EmbedRequest",
+    "Embedded",
+    "EmbedderState",
     "EngineRole",
     "EngineState",
     "ErrorBody",
@@ -95,6 +106,8 @@ __all__ = [
     "StreamTokens",
     "TrainingRow",
     "Tuning",
+    "pack_vector",
     "to_body",
     "to_error",
+    "unpack_vector",
 ]

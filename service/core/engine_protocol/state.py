@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from service.core.engine_protocol.embedding import EmbedderState
 from service.core.engine_protocol.models import Message
 
 
@@ -39,3 +40,4 @@ class EngineState(Message):
     loaded_adapters: tuple[str, ...]
     """DeltaRef ids in memory, most recently used first."""
     active_streams: int
+    embedders: tuple[EmbedderState, ...] = ()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, insert, or_, select
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
@@ -14,7 +14,7 @@ from service.core.tables import files, jobs
 
 
 class FileRepository:
-    """Files visible within `scope`."""
+    """Files visible within `scope`. One that has expired is not."""
 
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._connection = connection
@@ -29,8 +29,10 @@ class FileRepository:
         bytes: int,
         sha256: str,
         key: str,
+        seconds: int | None = None,
     ) -> File:
-        """Record a file whose object is already stored under `key`."""
+        """Record a file whose object is already stored under `key`; it expires after `seconds`."""
+        now = database_now()
         self._connection.execute(
             insert(files).values(
                 id=file_id,
@@ -40,7 +42,8 @@ class FileRepository:
                 bytes=bytes,
                 sha256=sha256,
                 key=key,
-                created_at=database_now(),
+                created_at=now,
+                expires_at=None if seconds is None else now + seconds,
             )
         )
         return self.get(file_id)
@@ -48,16 +51,29 @@ class FileRepository:
     def get(self, file_id: str, *, param: str | None = None) -> File:
         """Raises FileNotFound; `param` names the request's field that held the id."""
         row = self._connection.execute(
-            select(files).where(files.c.id == file_id, files.c.project_id == self._project)
+            select(files).where(files.c.id == file_id, self._mine(), _alive())
         ).first()
         if row is None:
             raise FileNotFound(f"No such File object: {file_id}", param=param or "file_id")
         return _to_domain(row)
 
+    def get_in_use(self, file_id: str) -> File:
+        """Like `get`, for unfinished work that reads the file: for it an expired one is still
+        there, because the sweep leaves it. Raises FileNotFound."""
+        row = self._connection.execute(
+            select(files).where(files.c.id == file_id, self._mine())
+        ).first()
+        if row is None:
+            raise FileNotFound(f"No such File object: {file_id}", param="file_id")
+        return _to_domain(row)
+
+    def _mine(self) -> ColumnElement[bool]:
+        return files.c.project_id == self._project
+
     def list(
         self, *, purpose: str | None, after: str | None, limit: int, ascending: bool
     ) -> Page[File]:
-        condition = files.c.project_id == self._project
+        condition = and_(self._mine(), _alive())
         if purpose is not None:
             condition = and_(condition, files.c.purpose == purpose)
         return fetch_page(
@@ -77,11 +93,7 @@ class FileRepository:
         """
         file = self.get(file_id)
         reader = self._connection.scalar(
-            select(jobs.c.id).where(
-                jobs.c.project_id == self._project,
-                or_(jobs.c.training_file == file_id, jobs.c.validation_file == file_id),
-                jobs.c.status.not_in(TERMINAL),
-            )
+            select(jobs.c.id).where(files.c.id == file_id, _reads_file())
         )
         if reader is not None:
             raise FileInUse(
@@ -90,6 +102,38 @@ class FileRepository:
             )
         self._connection.execute(delete(files).where(files.c.id == file_id))
         return file
+
+
+class ExpiredFiles:
+    """Expired files of all tenants. For the reconciler, so it takes no scope."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self, *, limit: int) -> list[File]:
+        """Those that no unfinished job reads."""
+        rows = self._connection.execute(
+            select(files)
+            .where(files.c.expires_at <= database_now(), ~exists().where(_reads_file()))
+            .order_by(files.c.expires_at)
+            .limit(limit)
+        ).all()
+        return [_to_domain(row) for row in rows]
+
+    def forget(self, file_id: str) -> None:
+        self._connection.execute(delete(files).where(files.c.id == file_id))
+
+
+def _alive() -> ColumnElement[bool]:
+    return or_(files.c.expires_at.is_(None), files.c.expires_at > database_now())
+
+
+def _reads_file() -> ColumnElement[bool]:
+    return and_(
+        jobs.c.project_id == files.c.project_id,
+        or_(jobs.c.training_file == files.c.id, jobs.c.validation_file == files.c.id),
+        jobs.c.status.not_in(TERMINAL),
+    )
 
 
 def _to_domain(row: Row[Any]) -> File:
@@ -102,4 +146,5 @@ def _to_domain(row: Row[Any]) -> File:
         sha256=row.sha256,
         key=row.key,
         created_at=row.created_at,
+        expires_at=row.expires_at,
     )

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from service.core.database import database_now
 from service.core.domain.models import Base
 from service.core.engine_protocol import EngineRole, EngineState
+from service.core.repositories.embedders import EmbedderRepository
 from service.core.tables import bases, engines
 
 STALE_SECONDS = 5.0
@@ -33,6 +34,7 @@ class RegistryRepository:
         if not changed:
             self._connection.execute(insert(engines).values(id=state.id, **values))
         self._record_bases(state)
+        EmbedderRepository(self._connection).record(state.embedders)
 
     def _record_bases(self, state: EngineState) -> None:
         for position, base in enumerate(state.bases):
@@ -59,12 +61,20 @@ class RegistryRepository:
 
     def live_engines(self, *, base: str, role: EngineRole) -> list[EngineState]:
         """Engines heard of lately that hold `base` and take `role`, most free slots first."""
+        states = self._live()
+        able = [s for s in states if role in s.roles and any(b.name == base for b in s.bases)]
+        return sorted(able, key=lambda s: (-s.free_slots, s.active_streams, s.id))
+
+    def live_embedding_engines(self, *, model: str) -> list[EngineState]:
+        """Engines heard of lately that hold this embedding model, the least busy first."""
+        able = [s for s in self._live() if any(e.name == model for e in s.embedders)]
+        return sorted(able, key=lambda s: (s.active_streams, s.id))
+
+    def _live(self) -> list[EngineState]:
         rows = self._connection.execute(
             select(engines.c.state).where(engines.c.seen_at > database_now() - STALE_SECONDS)
         ).scalars()
-        states = [EngineState.model_validate(row) for row in rows]
-        able = [s for s in states if role in s.roles and any(b.name == base for b in s.bases)]
-        return sorted(able, key=lambda s: (-s.free_slots, s.active_streams, s.id))
+        return [EngineState.model_validate(row) for row in rows]
 
     def has_live_engine(self) -> bool:
         return (

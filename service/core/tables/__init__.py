@@ -1,7 +1,8 @@
 """The schema, as SQLAlchemy tables. Migrations make it; a test holds the two equal.
 
 Every table of tenants' rows has `project_id NOT NULL`. The exceptions belong to the operator:
-`organizations` and `projects` themselves, and `bases` and `engines`, which all tenants share.
+`organizations` and `projects` themselves, and `bases`, `embedding_models` and `engines`, which all
+tenants share.
 Times are seconds since 1970 by the database's clock.
 """
 
@@ -31,7 +32,7 @@ metadata = MetaData(
     }
 )
 
-OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "engines"})
+OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "embedding_models", "engines"})
 
 _Id = String(64)
 # SQLite gives autoincrement only to a column whose type is exactly INTEGER
@@ -95,7 +96,39 @@ files = Table(
     Column("sha256", String(64), nullable=False),
     Column("key", String(512), nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
     Index(None, "project_id", "created_at", "id"),
+    Index(None, "expires_at"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("filename", String(512), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("file_seconds", Integer),
+    Column("status", String(32), nullable=False),
+    Column("file_id", _Id),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("swept_at", Double),
+    Index(None, "swept_at", "expires_at"),
+)
+
+upload_parts = Table(
+    "upload_parts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("upload_id", _Id, ForeignKey("uploads.id"), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("key", String(512), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "upload_id"),
 )
 
 jobs = Table(
@@ -199,6 +232,82 @@ models = Table(
     Index(None, "project_id", "created_at", "name"),
 )
 
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("name", String(256), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", JSON, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("secret_hint", String(16), nullable=False),
+    Column("old_secret", Text),
+    Column("old_secret_until", Double),
+    Column("disabled_at", Double),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("endpoint_id", _Id, ForeignKey("webhook_endpoints.id"), nullable=False),
+    Column("event_id", _Id, nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", JSON, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Index(None, "endpoint_id", "created_at", "id"),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), primary_key=True),
+    Column("route", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("holder", _Id),
+    Column("held_until", Double),
+    Column("status", Integer),
+    Column("media_type", String(128)),
+    Column("body", Text),
+    Column("is_sealed", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at"),
+)
+
+stored_completions = Table(
+    "stored_completions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("model", String(256), nullable=False),
+    Column("messages", JSON, nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("metadata", JSON(none_as_null=True)),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+stored_completion_metadata = Table(  # as job_metadata
+    "stored_completion_metadata",
+    metadata,
+    Column("completion_id", _Id, ForeignKey("stored_completions.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(512), nullable=False),
+    _project(),
+    Index(None, "project_id", "name", "value"),
+)
+
 work = Table(
     "work",
     metadata,
@@ -231,6 +340,18 @@ bases = Table(
     Column("text_key", String(512), nullable=False),
     Column("context_length", Integer, nullable=False),
     Column("parameters", BigInteger, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+embedding_models = Table(
+    "embedding_models",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("text_key", String(512), nullable=False),
+    Column("context_length", Integer, nullable=False),
+    Column("dimensions", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
 )

@@ -6,7 +6,8 @@ transformers' `apply_chat_template`; transformers itself is only the tests' orac
 
 from service.core.text.assets import TextAssets
 from service.core.text.codec import TextCodec
+from service.core.text.embedding import EmbeddingCodec
 from service.core.text.spans import TrainingTokens
 from service.core.text.stream import TokenStream
 
-__all__ = ["TextAssets", "TextCodec", "TokenStream", "TrainingTokens"]
+__all__ = ["EmbeddingCodec", "TextAssets", "TextCodec", "TokenStream", "TrainingTokens"]

@@ -83,6 +83,9 @@ def _inside_package(source: str) -> Source:
     found = sorted(folder.rglob("*.gguf"))
     if len(found) == 1:
         return GgufSource(found[0])
+    folders = {weights.parent for weights in folder.rglob("*.safetensors")}
+    if not found and len(folders) == 1:
+        return _checked_folder(folders.pop())
     if not found and (folder / "config.json").is_file():
         return _checked_folder(folder)
     raise ConfigurationError(

@@ -1,5 +1,12 @@
 """What validation lets through, and what it says about the rest."""
 
+import csv
+import gzip
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from service.core.domain.jobs import JobStatus
@@ -9,6 +16,24 @@ from service.core.repositories.files import FileRepository
 from service.core.repositories.work import WorkRepository
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.jobs.shop import GOOD_LINES, OTHER_LINES, Shop, chat_line
+
+JSONL = "".join(f"{line}\n" for line in GOOD_LINES).encode()
+
+
+def _csv() -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerows([["messages"], *([json.dumps(json.loads(x)["messages"])] for x in GOOD_LINES)])
+    return text.getvalue().encode()
+
+
+def _parquet() -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([json.loads(line) for line in GOOD_LINES]), sink)
+    return sink.getvalue()
+
+
+FORMATS = {"csv": _csv(), "gzip": gzip.compress(JSONL), "parquet": _parquet()}
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -46,6 +71,23 @@ def test_every_kind_of_bad_row_is_named_with_its_line_and_the_mend(shop: Shop) -
         assert expected in job.error.message
     assert job.finished_at is not None
     assert shop.codes(job.id) == ["job_failed"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_trained_on_alike(shop: Shop, name: str) -> None:
+    job = shop.validate(shop.create_job(FORMATS[name]))
+
+    assert job.status is JobStatus.QUEUED
+    assert shop.train() is not None
+    assert shop.status(job.id) is JobStatus.SUCCEEDED
+
+
+def test_a_file_that_its_format_breaks_fails_the_job_with_the_mend(shop: Shop) -> None:
+    job = shop.validate(shop.create_job(FORMATS["gzip"][:-9]))
+
+    assert job.error is not None
+    assert job.error.code == "invalid_training_file"
+    assert "cut off" in job.error.message
 
 
 @pytest.mark.parametrize(

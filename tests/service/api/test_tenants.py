@@ -4,8 +4,10 @@ import httpx2
 import pytest
 
 from service.api.app import create_app
+from service.core.domain.webhooks import WebhookEventType
+from service.core.repositories.deliveries import emit
 from service.core.settings import Settings
-from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
 ROUTES = sorted(
@@ -15,11 +17,21 @@ ROUTES = sorted(
     if "{" in path
 )
 
+BODIES: dict[str, dict[str, object]] = {
+    "/v1/chat/completions/{completion_id}": {"metadata": None},
+    "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
+    "/v1/uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
+}
+"""What operations that need a body are sent."""
+
 
 REFUSED = {
     ("DELETE", "/v1/files/{file_id}"),  # the job reads it
     ("POST", "/v1/fine_tuning/jobs/{fine_tuning_job_id}/pause"),  # it is being validated
     ("POST", "/v1/fine_tuning/jobs/{fine_tuning_job_id}/resume"),
+    ("POST", "/v1/uploads/{upload_id}/parts"),  # no part is sent
+    ("POST", "/v1/uploads/{upload_id}/complete"),  # it has no such part
 }
 
 
@@ -34,6 +46,10 @@ def owned(
     job = http.post(
         "/v1/fine_tuning/jobs", json={"model": engine.bases[0].name, "training_file": file["id"]}
     ).json()
+    upload = http.post(
+        "/v1/uploads",
+        json={"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "batch"},
+    ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
     other = api.new_project(tenant.principal.scope.organization, "other").principal.scope
@@ -41,6 +57,22 @@ def owned(
         f"/v1/fine_tuning/checkpoints/{model}/permissions",
         json={"project_ids": [other.project_id]},
     ).json()
+    completion = http.post(
+        "/v1/chat/completions",
+        json={
+            "model": FAKE_BASE.name,
+            "messages": [{"role": "user", "content": "x"}],
+            "store": True,
+        },
+    ).json()
+    endpoint = http.post(
+        "/v1/webhook_endpoints",
+        json={"name": "x", "url": f"{api.url}/healthz", "event_types": ["batch.completed"]},
+    ).json()
+    with api.database.transaction() as connection:
+        scope = tenant.principal.scope
+        emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+    deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
     return {
         "file_id": file["id"],
         "fine_tuning_job_id": job["id"],
@@ -48,6 +80,10 @@ def owned(
         "fine_tuned_model_checkpoint": model,
         "permission_id": permissions["data"][0]["id"],
         "other_project": other.project_id,
+        "completion_id": completion["id"],
+        "webhook_endpoint_id": endpoint["id"],
+        "upload_id": upload["id"],
+        "webhook_delivery_id": deliveries["data"][0]["id"],
     }
 
 
@@ -61,7 +97,7 @@ def body(method: str, path: str, ids: dict[str, str]) -> dict[str, object] | Non
     """A good one, where the operation takes any."""
     if (method, path.endswith("/permissions")) == ("POST", True):
         return {"project_ids": [ids["other_project"]]}
-    return None
+    return BODIES.get(path) if method == "POST" else None
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -112,4 +148,4 @@ def test_foreign_files_models_and_cursors_cannot_be_used(
     assert (create.status_code, create.json()["error"]["code"]) == (400, "unknown_file")
     assert (chat.status_code, chat.json()["error"]["code"]) == (404, "model_not_found")
     assert {page.json()["error"]["code"] for page in pages} == {"invalid_cursor"}
-    assert [model["id"] for model in models] == [base]
+    assert [model["id"] for model in models] == [base, FAKE_EMBEDDER.name]

@@ -1,7 +1,7 @@
 """The real engine over the tiny base, in this process. Imports torch."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from service.engine.embedding import LoadedEmbedder
 from service.engine.parts import (
     AdapterSink,
     AdapterSource,
@@ -64,6 +65,7 @@ def running_engine(
     source: AdapterSource | None = None,
     sink: AdapterSink | None = None,
     model: PreTrainedModel | None = None,
+    embedders: Sequence[LoadedEmbedder] = (),
     may_fail: bool = False,
 ) -> Iterator[Engine]:
     identity = EngineIdentity(id="engine-0", url="http://127.0.0.1:1", pool="default")
@@ -73,6 +75,7 @@ def running_engine(
         sink or FakeAdapterSink(),
         limits,
         identity,
+        embedders,
     )
     engine.start()
     try:

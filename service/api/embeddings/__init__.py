@@ -1,0 +1,1 @@
+"""Embeddings: texts or token ids become vectors."""

@@ -1,0 +1,28 @@
+"""/v1/embeddings"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from service.api.chat.connection import unless_disconnected
+from service.api.dependencies import PrincipalDep, ResourcesDep
+from service.api.embeddings.requests import CreateEmbeddings
+from service.api.embeddings.schemas import EmbeddingList
+from service.api.embeddings.service import EmbeddingService
+
+router = APIRouter(tags=["embeddings"])
+
+
+async def _service(resources: ResourcesDep) -> EmbeddingService:
+    return EmbeddingService(resources.database, resources.embedding_codecs, resources.embedding)
+
+
+EmbeddingsDep = Annotated[EmbeddingService, Depends(_service)]
+
+
+@router.post("/v1/embeddings")
+async def create_embeddings(
+    request: Request, body: CreateEmbeddings, _caller: PrincipalDep, embeddings: EmbeddingsDep
+) -> EmbeddingList:
+    """Turn texts into vectors."""
+    return await unless_disconnected(request, embeddings.create(body))

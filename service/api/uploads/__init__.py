@@ -1,0 +1,1 @@
+"""Uploads in parts: files too large for one request."""
