@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from service.api import error_handlers
 from service.api.chat.routes import router as chat
+from service.api.completions.routes import router as completions
 from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
@@ -55,8 +56,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, permissions, graders, models, chat, embeddings),
-        *(stored_completions, webhooks, internal, health),
+        *(files, uploads, fine_tuning, permissions, graders, models, chat),
+        *(completions, embeddings, stored_completions, webhooks, internal, health),
     ):
         app.include_router(router)
     app.add_middleware(IdempotencyKeys)

@@ -25,7 +25,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     ),
     "worker": (*_DATABASE_AND_QUEUE, "cryptography", "pyarrow"),
     "engine": (
-        *("accelerate", "fastapi", "gguf", "numpy", "peft"),
+        *("accelerate", "fastapi", "gguf", "llguidance", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),
     ),
 }

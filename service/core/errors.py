@@ -5,8 +5,8 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
-│   ├── UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── GraderUnavailable
+│   ├── UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
 │   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused

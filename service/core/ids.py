@@ -42,6 +42,15 @@ def new_completion_id() -> str:
     return f"chatcmpl-{_random(24)}"
 
 
+def new_text_completion_id() -> str:
+    return f"cmpl-{_random(24)}"
+
+
+def new_call_id(length: int | None) -> str:
+    """Of a model's call of a tool; of a given length where the model's template asks for it."""
+    return _random(length) if length else f"call_{_random(24)}"
+
+
 def new_request_id() -> str:
     return f"req_{_random(24)}"
 

@@ -19,6 +19,7 @@ from service.core.engine_protocol import (
     ResumePoint,
     StoredFile,
 )
+from service.core.text import TextAssets
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class LoadedBase:
     context_length: int
     """Tokens, prompt and answer together."""
     model: PreTrainedModel
+    text: TextAssets | None = None
+    """Its tokenizer, for guided answers alone; without it there are none."""
 
 
 class AdapterSource(Protocol):

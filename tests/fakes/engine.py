@@ -7,6 +7,7 @@ repeats its prompt, and a loss is `session.FIRST_LOSS / (1 + optimizer steps)`.
 
 import hashlib
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
@@ -44,7 +45,7 @@ from service.core.manifest import MANIFEST_NAME, Manifest
 from service.core.storage import ObjectStore
 from service.engine.interface import FrameSink
 from tests.fakes.session import FakeSession
-from tests.fakes.stream import FakeStream
+from tests.fakes.stream import FakeStream, guide_error
 
 FAKE_BASE = BaseState(
     name="smollm2-135m-instruct",
@@ -70,6 +71,7 @@ class FakeEngine:
 
     Knobs, all thread-safe:
     `answers`: tokens by delta digest or base name. `failures`: errors by delta digest or base name.
+    `requests`: the last streams that were asked for.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
     `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
     `lose_sessions()`: as after a restart. `die()`: every call and stream fails from now on.
@@ -93,6 +95,7 @@ class FakeEngine:
         self.answers: dict[str, Sequence[int]] = dict(answers or {})
         self.failures: dict[str, ServiceError] = {}
         self.sessions: dict[str, FakeSession] = {}
+        self.requests: deque[AddRequest] = deque(maxlen=64)
         self.identity = (id, url, pool)
         self._store = store
         self._slots, self._max_streams = training_slots, max_streams
@@ -186,7 +189,8 @@ class FakeEngine:
             if len(self._streams) >= self._max_streams:
                 raise EngineOverloaded("the waiting line is full")
             stream = FakeStream(request, sink, self._answer(request.model))
-            if error := self._failure(request.model):
+            self.requests.append(request)
+            if error := self._failure(request.model) or guide_error(request):
                 stream.finish("error", error)
             else:
                 self._streams.append(stream)
