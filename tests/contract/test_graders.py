@@ -122,7 +122,7 @@ def test_a_good_grader_is_answered_as_it_was_understood(sdk: openai.OpenAI, judg
         ({"operation": "is"}, "invalid_value", "grader.operation"),
         ({"extra": 1}, "unsupported_parameter", "grader.extra"),
         ({"input": "{{x}}"}, "invalid_value", "grader.input"),
-        ({"type": "label_model"}, "invalid_value", "grader"),
+        ({"type": "label_model"}, "invalid_value", "grader.type"),
         (
             {"type": "python", "source": "def grade(sample, item): return 1"},
             *("unsupported_parameter", "grader.input"),
