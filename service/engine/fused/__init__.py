@@ -1,7 +1,7 @@
 """Decoder layers written out by hand, forward and backward, for training and measuring passes.
 
-They compute what the generic path computes, with fewer copies and a quarter of the memory that
-autograd would keep: products are kept, what is cheap (norms, softmax, SwiGLU) is computed again.
+They compute what the generic path computes, with fewer copies and less memory than
+autograd needs: products are kept, what is cheap (norms, softmax, SwiGLU) is computed again.
 """
 
 from service.engine.fused.decoder import FusedDecoder

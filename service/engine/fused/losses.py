@@ -2,7 +2,7 @@
 
 The logits of a chunk are computed once and turned into their own gradient, a few rows at a time,
 so that the fp32 numbers never leave the cache; on a 49,152-word vocabulary autograd's chain of
-copies costs three times what the two products do.
+copies costs more than twice what the two products do.
 """
 
 from collections.abc import Iterator
