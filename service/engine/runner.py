@@ -1,9 +1,11 @@
 """One forward pass of a base over a packed batch: the only place that calls a model.
 
-A faster implementation of some architecture replaces this class and nothing above it.
+The model's own layers compute every pass of every architecture. For one family of them the fused
+decoder computes whole rows, that is, training and measuring.
 """
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,9 +20,12 @@ from service.engine.attention import (
     PackedRows,
     register,
 )
+from service.engine.fused import FusedDecoder, PlainHead
 from service.engine.generation.kv_cache import LayerShape
-from service.engine.layers import AdapterSwitch, RowPlan, swap_linears
+from service.engine.layers import AdapterSwitch, RowPlan, TrainedRuns, swap_linears
 from service.engine.parts import LoadedBase
+
+logger = logging.getLogger(__name__)
 
 _PROBE_LENGTHS = (24, 16)
 _TOLERANCE = {torch.float32: 1e-3}
@@ -43,7 +48,7 @@ class PackedBatch:
 class BaseRunner:
     """A resident base, its linear layers and its attention replaced in place."""
 
-    def __init__(self, base: LoadedBase) -> None:
+    def __init__(self, base: LoadedBase, *, use_fused: bool = True) -> None:
         """Raises ConfigurationError when the packed pass and the model's own disagree."""
         self.base = base
         _refuse_length_dependent_rope(base)
@@ -54,20 +59,42 @@ class BaseRunner:
         register()
         model.set_attn_implementation(IMPLEMENTATION)
         self._switch = AdapterSwitch()
+        self._fused: FusedDecoder | None = None
         self.linears: Mapping[str, nn.Linear] = swap_linears(model, self._switch)
         self._decoder = model.base_model
         self._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._shape_logits = _LogitShape.of(model)
         self.kv_layers = self._check(probes, torch.cat(expected))
+        self.loss_head: PlainHead | Callable[[torch.Tensor], torch.Tensor] = self.logits
+        """What losses are computed with: the head itself where it is one matrix and no more."""
+        if use_fused:
+            self.loss_head = self._read_plain_head() or self.logits
+            if FusedDecoder.supports(model):
+                self._fused = FusedDecoder(model)
+                self._drop_fused_if_different(probes, torch.cat(expected))
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether whole rows go through the fused decoder."""
+        return self._fused is not None
 
     def hidden(self, batch: PackedBatch) -> torch.Tensor:
         """(rows, hidden size) after the last norm. Follows the caller's gradient mode."""
-        with self._switch.using(batch.adapters):
+        fused = self._fused
+        attention, plan = batch.attention, batch.adapters
+        if (
+            fused is not None
+            and isinstance(attention, PackedRows)
+            and isinstance(plan, TrainedRuns | None)
+            and fused.fits(attention.layout)
+        ):
+            return fused.hidden(batch.tokens, batch.positions, attention.layout, plan)
+        with self._switch.using(plan):
             output = self._decoder(
                 input_ids=batch.tokens[None],
                 position_ids=batch.positions[None],
                 use_cache=False,
-                packed=batch.attention,
+                packed=attention,
             )
         hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
@@ -86,11 +113,7 @@ class BaseRunner:
     ) -> dict[int, LayerShape]:
         """Run the probes packed; returns what each attention layer would keep of a token."""
         attention = _ShapeRecorder([len(probe) for probe in probes], self.base.device)
-        tokens = self.tensor([token for probe in probes for token in probe])
-        positions = self.tensor([i for probe in probes for i in range(len(probe))])
-        got = self.logits(self.hidden(PackedBatch(tokens, positions, attention)))
-        scale = expected.norm(dim=-1).clamp_min(1e-6)
-        difference = float(((got - expected).norm(dim=-1) / scale).median())
+        difference = self._difference(probes, attention, expected)
         is_close = difference <= _TOLERANCE.get(self.base.dtype, _LOOSE_TOLERANCE)
         layers = self.base.model.config.get_text_config().num_hidden_layers
         if not is_close or len(attention.shapes) != layers:
@@ -100,6 +123,37 @@ class BaseRunner:
                 f"{len(attention.shapes)} of {layers} layers); its architecture is not supported"
             )
         return attention.shapes
+
+    @torch.inference_mode()
+    def _drop_fused_if_different(
+        self, probes: Sequence[Sequence[int]], expected: torch.Tensor
+    ) -> None:
+        rows = PackedRows([len(probe) for probe in probes], self.base.device)
+        difference = self._difference(probes, rows, expected)
+        if not difference <= _TOLERANCE.get(self.base.dtype, _LOOSE_TOLERANCE):
+            self._fused = None
+            logger.warning(
+                "base %s trains without fused layers, which differ from its own by %.2g",
+                self.base.name,
+                difference,
+            )
+
+    def _difference(
+        self, probes: Sequence[Sequence[int]], attention: PackedAttention, expected: torch.Tensor
+    ) -> float:
+        """The median token's, relative to its logits."""
+        tokens = self.tensor([token for probe in probes for token in probe])
+        positions = self.tensor([i for probe in probes for i in range(len(probe))])
+        got = self.logits(self.hidden(PackedBatch(tokens, positions, attention)))
+        scale = expected.norm(dim=-1).clamp_min(1e-6)
+        return float(((got - expected).norm(dim=-1) / scale).median())
+
+    def _read_plain_head(self) -> PlainHead | None:
+        head = self._head
+        if type(head) is not nn.Linear or not self._shape_logits.is_plain:
+            return None
+        bias: nn.Parameter | None = head.bias
+        return PlainHead(head.weight.detach()) if bias is None else None
 
 
 @dataclass(frozen=True)
@@ -115,6 +169,10 @@ class _LogitShape:
         factor = getattr(config, "logit_scale", None) or 1.0
         divisor = getattr(config, "logits_scaling", None) or 1.0
         return cls(factor / divisor, getattr(config, "final_logit_softcapping", None))
+
+    @property
+    def is_plain(self) -> bool:
+        return self.factor == 1.0 and self.softcap is None
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
         if self.factor != 1.0:

@@ -7,6 +7,7 @@ from service.engine.attention.interface import (
     register,
 )
 from service.engine.attention.packed_rows import PackedRows
+from service.engine.attention.row_layout import RowLayout
 from service.engine.attention.scores import attention, causal
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "AttentionOptions",
     "PackedAttention",
     "PackedRows",
+    "RowLayout",
     "attention",
     "causal",
     "register",

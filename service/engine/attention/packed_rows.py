@@ -1,44 +1,24 @@
 """Attention of whole sequences packed one after the other, each seeing itself alone."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from service.engine.attention.interface import AttentionOptions
+from service.engine.attention.row_layout import RowLayout
 from service.engine.attention.scores import causal, explicit_attention, fused_attention
 
 _LONGEST_EXPLICIT = 1024
 """Beyond this many tokens the scores of one sequence cost more memory than the slower fused
 kernel costs time."""
-_SHORTEST_BUCKET = 32
 
 
 class PackedRows:
-    """For training and measuring: sequences of similar length are padded to one batch.
-
-    A place of padding repeats the last token of its own sequence, so nothing of a neighbour, a NaN
-    least of all, comes near.
-    """
+    """For training and measuring, in the batches of a RowLayout."""
 
     def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        self._device = device
-        self._buckets = _sort_into_buckets(lengths)
-        starts = [sum(lengths[:i]) for i in range(len(lengths))]
-        padded: list[int] = []
-        place = [0] * sum(lengths)
-        for width, members in self._buckets:
-            for member in members:
-                rows = [starts[member] + min(i, lengths[member] - 1) for i in range(width)]
-                for i in range(lengths[member]):
-                    place[starts[member] + i] = len(padded) + i
-                padded += rows
-        self._needs_padding = padded != list(range(len(place)))
-        self._padded = torch.tensor(padded, device=device)
-        self._place = torch.tensor(place, device=device)
-        self._is_real = torch.zeros(len(padded), dtype=torch.bool, device=device)
-        self._is_real[self._place] = True
+        self.layout = RowLayout(lengths, device)
         self._masks: dict[tuple[int, int | None], torch.Tensor] = {}
 
     def attend(
@@ -53,8 +33,8 @@ class PackedRows:
         del layer
         query, key, value = (self._pad(part.transpose(0, 1)) for part in (query, key, value))
         mixed, start = [], 0
-        for width, members in self._buckets:
-            rows = slice(start, start + width * len(members))
+        for width, count in self.layout.buckets:
+            rows = slice(start, start + width * count)
             start = rows.stop
             batch = (_as_batch(part[rows], width) for part in (query, key, value))
             mixed.append(self._attend_batch(*batch, options=options))
@@ -80,31 +60,20 @@ class PackedRows:
 
     def _mask(self, width: int, window: int | None) -> torch.Tensor:
         if (width, window) not in self._masks:
-            self._masks[width, window] = causal(width, width, window, self._device)
+            self._masks[width, window] = causal(width, width, window, self.layout.device)
         return self._masks[width, window]
 
     def _pad(self, rows: torch.Tensor) -> torch.Tensor:
-        if not self._needs_padding:
+        if not self.layout.needs_padding:
             return rows
-        padded: torch.Tensor = _Pad.apply(rows, self._padded, self._place)  # type: ignore[no-untyped-call]
+        padded: torch.Tensor = _Pad.apply(rows, self.layout)  # type: ignore[no-untyped-call]
         return padded
 
     def _unpad(self, padded: torch.Tensor) -> torch.Tensor:
-        if not self._needs_padding:
+        if not self.layout.needs_padding:
             return padded
-        rows: torch.Tensor = _Unpad.apply(  # type: ignore[no-untyped-call]
-            padded, self._padded, self._place, self._is_real
-        )
+        rows: torch.Tensor = _Unpad.apply(padded, self.layout)  # type: ignore[no-untyped-call]
         return rows
-
-
-def _sort_into_buckets(lengths: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """(padded length, members); the padded length is no longer than the longest member."""
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, length in enumerate(lengths):
-        bucket = max(_SHORTEST_BUCKET, 1 << (length - 1).bit_length())
-        members[bucket].append(index)
-    return [(max(lengths[i] for i in group), group) for group in members.values()]
 
 
 def _as_batch(rows: torch.Tensor, width: int) -> torch.Tensor:
@@ -116,34 +85,23 @@ class _Pad(torch.autograd.Function):
     """Gather; the gradient is a gather too, for the places of padding receive none."""
 
     @staticmethod
-    def forward(
-        ctx: Any, rows: torch.Tensor, padded: torch.Tensor, place: torch.Tensor
-    ) -> torch.Tensor:
-        ctx.save_for_backward(place)
-        return rows.index_select(0, padded)
+    def forward(ctx: Any, rows: torch.Tensor, layout: RowLayout) -> torch.Tensor:
+        ctx.layout = layout
+        return layout.pad(rows)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        (place,) = ctx.saved_tensors
-        return gradients[0].index_select(0, place), None, None
+        return ctx.layout.unpad(gradients[0]), None
 
 
 class _Unpad(torch.autograd.Function):
     """The reverse gather; what was computed for padding gets no gradient."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        batch: torch.Tensor,
-        padded: torch.Tensor,
-        place: torch.Tensor,
-        is_real: torch.Tensor,
-    ) -> torch.Tensor:
-        ctx.save_for_backward(padded, is_real)
-        return batch.index_select(0, place)
+    def forward(ctx: Any, batch: torch.Tensor, layout: RowLayout) -> torch.Tensor:
+        ctx.layout = layout
+        return layout.unpad(batch)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        padded, is_real = ctx.saved_tensors
-        spread = gradients[0].index_select(0, padded)
-        return torch.where(is_real[:, None, None], spread, 0), None, None, None
+        return ctx.layout.spread(gradients[0]), None

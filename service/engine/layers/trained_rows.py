@@ -30,13 +30,21 @@ class RowDropout:
         self._keep = 1 - probability
         self._rows = tuple(zip(lengths, generators, strict=True))
 
-    def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` (tokens of all rows, features) with dropped entries, the rest scaled up."""
+    def draw(self, x: torch.Tensor) -> torch.Tensor:
+        """The next mask for `x` (tokens of all rows, features): what is kept."""
         kept = [
             torch.rand(length, x.shape[1], generator=generator, device=x.device) < self._keep
             for length, generator in self._rows
         ]
-        return torch.where(torch.cat(kept), x / self._keep, 0)
+        return torch.cat(kept)
+
+    def drop(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """`x` with dropped entries, the rest scaled up. Its gradient is dropped alike."""
+        return torch.where(kept, x / self._keep, 0)
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """Draw and drop."""
+        return self.drop(x, self.draw(x))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from service.engine.fused import PlainHead
+
 _CHUNK = 128
 """Positions whose logits exist at once: fp32 logits of a whole batch would outweigh all else."""
 
-Head = Callable[[torch.Tensor], torch.Tensor]
+Head = Callable[[torch.Tensor], torch.Tensor] | PlainHead
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class TokenLosses:
 
 def cross_entropy(head: Head, hidden: torch.Tensor, targets: torch.Tensor) -> TokenLosses:
     """Measure (positions, size) against (positions) token ids."""
+    if isinstance(head, PlainHead):
+        return _report(*head.measure(hidden, targets))
     parts = [_measure(head(hidden[chunk]), targets[chunk]) for chunk in _chunks(hidden.shape[0])]
     return _join(parts)
 
@@ -35,6 +39,11 @@ def cross_entropy_with_gradient(
 
     Each chunk is followed back as soon as it is measured, so its logits are freed before the next.
     """
+    if isinstance(head, PlainHead):
+        nll, is_correct, gradient = head.measure_and_differentiate(
+            hidden.detach(), targets, factors
+        )
+        return _report(nll, is_correct), gradient
     gradient = torch.empty_like(hidden)
     parts = []
     for chunk in _chunks(hidden.shape[0]):
@@ -59,4 +68,8 @@ def _join(parts: list[tuple[torch.Tensor, torch.Tensor]]) -> TokenLosses:
     if not parts:
         return TokenLosses(torch.empty(0), torch.empty(0, dtype=torch.bool))
     losses, correct = zip(*parts, strict=True)
-    return TokenLosses(torch.cat(losses).cpu(), torch.cat(correct).cpu())
+    return _report(torch.cat(losses), torch.cat(correct))
+
+
+def _report(nll: torch.Tensor, is_correct: torch.Tensor) -> TokenLosses:
+    return TokenLosses(nll.cpu(), is_correct.cpu())

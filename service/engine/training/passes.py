@@ -58,7 +58,7 @@ def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     with torch.inference_mode():
         hidden = runner.hidden(_batch(runner, parts, with_dropout=False))
         index, targets = _index(runner, positions)
-        losses = cross_entropy(runner.logits, hidden[index], targets)
+        losses = cross_entropy(runner.loss_head, hidden[index], targets)
     return [PartOutcome(report) for report in _report(parts, positions, losses)]
 
 
@@ -77,7 +77,7 @@ def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> 
     )
     with torch.enable_grad():
         hidden = runner.hidden(_batch(runner, parts, with_dropout=True))[index]
-        losses, gradient = cross_entropy_with_gradient(runner.logits, hidden, targets, factors)
+        losses, gradient = cross_entropy_with_gradient(runner.loss_head, hidden, targets, factors)
     leaves = [leaf for part in parts for leaf in part.adapter.leaves]
     found = torch.autograd.grad(hidden, leaves, gradient, allow_unused=True, materialize_grads=True)
     outcomes, start = [], 0

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from service.core import errors
-from service.core.errors import ServiceError
+from service.core.errors import IdempotencyKeyInUse, ServiceError
 
 CLASSES = [
     cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, ServiceError)
@@ -27,5 +27,10 @@ def test_every_class_says_when_it_is_raised_and_has_a_code(cls: type[ServiceErro
 
 
 @pytest.mark.parametrize("cls", [c for c in CLASSES if c.status == 409])
-def test_a_conflict_tells_the_sdk_not_to_retry(cls: type[ServiceError]) -> None:
-    assert cls.headers["x-should-retry"] == "false"
+def test_a_conflict_tells_the_sdk_not_to_retry_unless_time_mends_it(
+    cls: type[ServiceError],
+) -> None:
+    if cls is IdempotencyKeyInUse:
+        assert "retry-after" in cls.headers
+    else:
+        assert cls.headers["x-should-retry"] == "false"
