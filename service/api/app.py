@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from service.api import error_handlers
+from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
@@ -49,7 +50,8 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    for router in (files, uploads, fine_tuning, models, chat, embeddings, internal, health):
+    public = (files, uploads, fine_tuning, models, chat, embeddings, batches)
+    for router in (*public, internal, health):
         app.include_router(router)
     app.add_middleware(
         BodyLimit,

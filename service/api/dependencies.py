@@ -13,10 +13,12 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from service.api.resources import Resources
 from service.core.domain.access import Principal
 from service.core.errors import Unauthorized
+from service.core.internal_calls import PROJECT_HEADER
 from service.core.repositories.access import AccessRepository
 from service.core.security import hash_api_key, tokens_equal
 
 _bearer = HTTPBearer(auto_error=False, description="An API key of one project.")
+_INTERNAL = "internal"
 _internal_bearer = HTTPBearer(auto_error=False, scheme_name="InternalToken")
 
 
@@ -33,7 +35,16 @@ def get_principal(
     resources: ResourcesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
-    """Raises Unauthorized."""
+    """The caller of a public operation; a worker that runs a batch calls for its project.
+
+    Raises Unauthorized.
+    """
+    project_id = request.headers.get(PROJECT_HEADER)
+    if project_id is not None:
+        require_internal_token(resources, credentials)
+        with resources.database.snapshot() as connection:
+            scope = AccessRepository(connection).scope_of_project(project_id)
+        return Principal(scope, key_id=_INTERNAL)
     if credentials is None:
         raise Unauthorized(
             "No API key was given. Send it in the header Authorization: Bearer YOUR_KEY."
@@ -59,7 +70,7 @@ def require_internal_token(
 ) -> None:
     """Raises Unauthorized."""
     expected = resources.settings.internal_token.get_secret_value()
-    if credentials is None or not tokens_equal(credentials.credentials, expected):
+    if credentials is None or not expected or not tokens_equal(credentials.credentials, expected):
         raise Unauthorized("The internal token is missing or wrong.")
 
 

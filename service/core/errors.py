@@ -5,11 +5,12 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
-│   ├── UploadNotPending · UploadMismatch · ChecksumMismatch
+│   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   └── ChatTemplateError · TemplateNotPrefixStable
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
-│   └── ModelNotFound · FileNotFound · UploadNotFound · JobNotFound · SessionNotFound
+│   ├── ModelNotFound · FileNotFound · UploadNotFound · BatchNotFound
+│   └── JobNotFound · SessionNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded
@@ -118,6 +119,12 @@ class FileInUse(InvalidRequest):
     code = "file_in_use"
 
 
+class BatchNotCancellable(InvalidRequest):
+    """The batch already ended. 400, not 409: OpenAI SDKs retry a 409."""
+
+    code = "batch_not_cancellable"
+
+
 class UploadNotPending(InvalidRequest):
     """The upload was completed or cancelled, or has expired."""
 
@@ -177,6 +184,12 @@ class FileNotFound(NotFound):
     """No such file in the caller's project."""
 
     code = "file_not_found"
+
+
+class BatchNotFound(NotFound):
+    """No such batch in the caller's project."""
+
+    code = "batch_not_found"
 
 
 class UploadNotFound(NotFound):

@@ -9,6 +9,7 @@ class WorkKind(StrEnum):
 
     VALIDATION = "validation"
     TRAINING = "training"
+    BATCH = "batch"
 
 
 @dataclass(frozen=True)

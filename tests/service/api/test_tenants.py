@@ -31,6 +31,17 @@ def owned(
         "/v1/uploads",
         json={"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "batch"},
     ).json()
+    requests = http.post(
+        "/v1/files", data={"purpose": "batch"}, files={"file": ("requests.jsonl", b"{}")}
+    ).json()
+    batch = http.post(
+        "/v1/batches",
+        json={
+            "input_file_id": requests["id"],
+            "endpoint": "/v1/embeddings",
+            "completion_window": "24h",
+        },
+    ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
     return {
@@ -38,6 +49,7 @@ def owned(
         "fine_tuning_job_id": job["id"],
         "model": model,
         "upload_id": upload["id"],
+        "batch_id": batch["id"],
     }
 
 
