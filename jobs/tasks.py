@@ -8,6 +8,7 @@ from jobs.runner.attempt import claim_best, claim_subject, work_on
 from jobs.runner.resources import WorkerProcess
 from jobs.runner.training import train_job
 from jobs.runner.validation import validate_files
+from jobs.webhooks import LEASE_SECONDS, deliver
 from jobs.worker.drain import drained_by_signal
 from service.core.domain.work import WorkKind
 from service.core.queue import TASKS
@@ -33,6 +34,16 @@ def train(_subject_id: str, process: WorkerProcess) -> None:
             resources.doorbell.try_ring_due()
 
 
+def deliver_webhook(delivery_id: str, process: WorkerProcess) -> None:
+    """One try of one delivery."""
+    with process.open() as resources:
+        claim = claim_subject(
+            resources, WorkKind.WEBHOOK, delivery_id, least_lease_seconds=LEASE_SECONDS
+        )
+        if claim is not None:
+            deliver(resources, claim)
+
+
 def batch(_batch_id: str, process: WorkerProcess) -> None:
     """One attempt at the best batch, which need not be the one that rang."""
     with process.open() as resources, drained_by_signal() as control:
@@ -47,5 +58,6 @@ def tasks_of(process: WorkerProcess) -> Mapping[str, Task]:
     return {
         TASKS[WorkKind.VALIDATION]: partial(validate, process=process),
         TASKS[WorkKind.TRAINING]: partial(train, process=process),
+        TASKS[WorkKind.WEBHOOK]: partial(deliver_webhook, process=process),
         TASKS[WorkKind.BATCH]: partial(batch, process=process),
     }

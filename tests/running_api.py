@@ -22,6 +22,7 @@ from service.core.repositories.models import ModelRepository
 from service.core.security import hash_api_key, new_api_key
 from service.core.settings import Settings
 from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.receiver import ENCRYPTION_KEY
 from tests.fakes.serving import INTERNAL_TOKEN
 from tests.polling import poll_until
 from tests.servers.ports import free_port
@@ -53,11 +54,15 @@ class RunningApi:
         self._server.should_exit = True
 
     def new_tenant(self) -> Tenant:
+        return self.new_project(f"org{next(_organizations)}", "default")
+
+    def new_project(self, organization: str, name: str) -> Tenant:
+        """Another project, of an organisation that there may be already."""
         key = new_api_key()
         hashed = hash_api_key(key, self.settings)
         with self.database.transaction() as connection:
             access = AccessRepository(connection)
-            scope = access.ensure_default_project(f"org{next(_organizations)}")
+            scope = access.ensure_project(organization, name)
             access.add_key(scope.project_id, name="test", hashed=hashed, last4=key[-4:])
             principal = access.find_principal(hashed)
         assert principal is not None
@@ -120,6 +125,8 @@ def api_settings(
             "cache_dir": folder / "cache",
             "redis_url": valkey_url,
             "internal_token": INTERNAL_TOKEN,
+            "encryption_keys": ENCRYPTION_KEY,
+            "webhook_allow_private": True,
             "api_port": free_port(),
             "drain_seconds": 5,
             **s3_credentials.as_settings(),

@@ -6,7 +6,7 @@ The loop keeps two steps in flight: while the engine computes one, the next is a
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -62,34 +62,59 @@ class _Submitted:
     optimizer: int
     sample: list[int] = field(default_factory=list)
     full: list[int] = field(default_factory=list)
+    is_saved: bool = False
 
 
-def train(plan: SupervisedPlan, session: EngineSession) -> Iterator[StepReport]:
+def train(
+    plan: SupervisedPlan,
+    session: EngineSession,
+    *,
+    after_step: int = 0,
+    is_asked_to_stop: Callable[[], bool] = lambda: False,
+) -> Iterator[StepReport]:
     """Run the job's optimizer steps; yields a report for each, and one for step 0 when there is a
     validation file. Checkpoints arrive in `session.take_stored()`, the last being the model.
 
+    A session that was resumed has the steps up to `after_step` behind it. Asked to stop, the loop
+    finishes the steps in flight and saves the last of them.
+
     Raises TrainingDiverged, and what the engine session raises.
     """
-    if plan.validation:
+    if plan.validation and not after_step:
         before = Tally()
         for seq in _submit_evaluation(session, plan.validation, step=0):
             before.add(session.forward_result(seq))
         yield StepReport(0, plan.total_steps, 0.0, metrics=before.named("full_valid"))
     waiting: deque[_Submitted] = deque()
     last_end = time.monotonic()
+    last: _Submitted | None = None
     for batch in batches(
         plan.rows,
         batch_size=plan.numbers.batch_size,
         n_epochs=plan.numbers.n_epochs,
         seed=plan.seed,
     ):
-        waiting.append(_submit_step(plan, session, batch))
+        if batch.step <= after_step:
+            continue
+        if is_asked_to_stop():
+            break
+        last = _submit_step(plan, session, batch)
+        waiting.append(last)
         if len(waiting) == _IN_FLIGHT:
             last_end, report = _finish_step(plan, session, waiting.popleft(), last_end)
             yield report
+    if last is not None and not last.is_saved:
+        _submit_save(session, last.batch.step)
     while waiting:
         last_end, report = _finish_step(plan, session, waiting.popleft(), last_end)
         yield report
+
+
+def _submit_save(session: EngineSession, step: int) -> None:
+    """With the training state, so that a later attempt can go on from here."""
+    name = step_name(step)
+    session.submit(lambda seq: Save(seq=seq, name=name, parts=("adapter", "state")))
+    session.flush()
 
 
 def _submit_step(plan: SupervisedPlan, session: EngineSession, batch: Batch) -> _Submitted:
@@ -115,7 +140,8 @@ def _submit_step(plan: SupervisedPlan, session: EngineSession, batch: Batch) -> 
         if plan.validation:
             submitted.full = _submit_evaluation(session, plan.validation, step=batch.step)
         if batch.epoch > plan.numbers.n_epochs - _CHECKPOINTED_EPOCHS:
-            session.submit(lambda seq: Save(seq=seq, name=step_name(batch.step)))
+            _submit_save(session, batch.step)
+            submitted.is_saved = True
     session.flush()
     return submitted
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from jobs.runner import events, outcomes
-from jobs.runner.control import AttemptControl, Drained, NotYet
+from jobs.runner.control import AttemptControl, Drained, NotYet, Paused
 from jobs.runner.heartbeat import Heartbeat
 from jobs.runner.patience import patiently
 from jobs.runner.resources import Resources
@@ -61,7 +61,7 @@ class Attempt:
     def writing(self) -> Iterator[Connection]:
         """A transaction in which this attempt is the current one, or StaleEpoch is raised."""
         with self.resources.database.transaction() as connection:
-            WorkRepository(connection).check(self.claim)
+            self.control.ask(WorkRepository(connection).check(self.claim))
             yield connection
 
 
@@ -69,14 +69,17 @@ AttemptBody = Callable[[Attempt], None]
 Ending = Callable[[Connection, Scope, Claim], None]
 
 
-def claim_subject(resources: Resources, kind: WorkKind, subject_id: str) -> Claim | None:
-    """The work of this subject, if it is there, open and due."""
+def claim_subject(
+    resources: Resources, kind: WorkKind, subject_id: str, *, least_lease_seconds: float = 0.0
+) -> Claim | None:
+    """The work of this subject, if it is there, open and due. Who does not beat needs a lease of
+    at least as long as it takes."""
     with resources.database.transaction() as connection:
         return WorkRepository(connection).claim(
             kind,
             subject_id,
             worker=resources.worker,
-            lease_seconds=resources.settings.lease_seconds,
+            lease_seconds=max(resources.settings.lease_seconds, least_lease_seconds),
         )
 
 
@@ -139,6 +142,8 @@ def _ending_of(claim: Claim, error: ServiceError) -> Ending:
         case Drained():
             event = events.attempt_lost(error.message, level=EventLevel.INFO)
             return partial(outcomes.give_back, event=event)
+        case Paused():
+            return partial(outcomes.give_back, event=events.paused())
         case Unavailable() | SessionNotFound() | TooManyRequests() | ModelNotFound():
             logger.warning("attempt %d of %s is lost: %s", claim.attempt, claim.subject_id, error)
             return partial(outcomes.lose, reason=error.message)

@@ -2,6 +2,7 @@
 
 import threading
 
+from service.core.domain.work import WorkRequest
 from service.core.errors import ServiceError, StaleEpoch
 
 
@@ -17,12 +18,19 @@ class NotYet(ServiceError):
     code = "not_yet"
 
 
+class Paused(ServiceError):
+    """The job's owner has paused it; what is done is stored, and nobody is to blame."""
+
+    code = "paused"
+
+
 class AttemptControl:
     """Set from a signal handler or the heartbeat's thread, checked by the loop."""
 
     def __init__(self) -> None:
         self._drain = threading.Event()
         self._fenced = threading.Event()
+        self._asked_to_pause = threading.Event()
 
     def drain(self) -> None:
         self._drain.set()
@@ -40,6 +48,20 @@ class AttemptControl:
         """Raises StaleEpoch when the claim is lost; a drain may still put things in order."""
         if self._fenced.is_set():
             raise StaleEpoch("another attempt has taken over, or the job was cancelled")
+
+    def ask(self, request: WorkRequest | None) -> None:
+        """Take in what a beat or a write has been answered."""
+        if request is WorkRequest.PAUSE:
+            self._asked_to_pause.set()
+
+    @property
+    def is_asked_to_pause(self) -> bool:
+        return self._asked_to_pause.is_set()
+
+    def check_pause(self) -> None:
+        """Raises Paused when the owner asks for it. To be called where nothing is left to store."""
+        if self.is_asked_to_pause:
+            raise Paused("the job was paused")
 
     def pause(self, seconds: float) -> None:
         """Sleep, but not past the loss of the claim."""

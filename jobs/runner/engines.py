@@ -15,6 +15,7 @@ from service.core.engine_protocol import (
     EngineState,
     LoraTuning,
     OpenSession,
+    ResumePoint,
     SessionOpened,
 )
 from service.core.errors import EngineUnavailable, ModelNotFound, ServiceError, TooManyRequests
@@ -33,11 +34,14 @@ class Training:
 
 
 @contextmanager
-def training_session(attempt: Attempt, inputs: Inputs) -> Iterator[Training]:
+def training_session(
+    attempt: Attempt, inputs: Inputs, *, resume: ResumePoint | None = None
+) -> Iterator[Training]:
     """Opened on the first engine that has room; the one that reported most free slots is asked
-    first. Raises NotYet when none has, StaleEpoch when the job has a later attempt there.
+    first. Raises NotYet when none has, StaleEpoch when the job has a later attempt there,
+    AdapterCorrupt for a state to resume from that is damaged.
     """
-    client, opened = _open(attempt, inputs)
+    client, opened = _open(attempt, inputs, resume)
     with client:
         session = EngineSession(client, opened, attempt.control)
         try:
@@ -46,7 +50,9 @@ def training_session(attempt: Attempt, inputs: Inputs) -> Iterator[Training]:
             _close(session, inputs.job.id)
 
 
-def _open(attempt: Attempt, inputs: Inputs) -> tuple[TrainingClient, SessionOpened]:
+def _open(
+    attempt: Attempt, inputs: Inputs, resume: ResumePoint | None
+) -> tuple[TrainingClient, SessionOpened]:
     request = OpenSession(
         job=inputs.job.id,
         epoch=attempt.claim.epoch,
@@ -54,6 +60,7 @@ def _open(attempt: Attempt, inputs: Inputs) -> tuple[TrainingClient, SessionOpen
         tuning=LoraTuning.model_validate(asdict(inputs.job.tuning)),
         seed=inputs.job.seed,
         key_prefix=attempt_prefix(attempt.scope.project_id, inputs.job.id, attempt.claim.epoch),
+        resume=resume,
     )
     token = attempt.resources.settings.internal_token.get_secret_value()
     for engine in _engines(attempt, inputs):

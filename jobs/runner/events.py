@@ -11,10 +11,20 @@ def files_validated(*, examples: int, tokens: int) -> NewEvent:
     )
 
 
-def attempt_started(number: int) -> NewEvent:
-    again = "" if number == 1 else f" (attempt {number}, from the beginning)"
+def attempt_started(number: int, *, after_step: int) -> NewEvent:
+    """`after_step`: of the checkpoint that it goes on from; 0 for the beginning."""
+    place = f"after step {after_step}" if after_step else "from the beginning"
+    again = "" if number == 1 else f" (attempt {number}, {place})"
     return NewEvent(
-        f"Training has started{again}.", data={"code": "attempt_started", "attempt": number}
+        f"Training has started{again}.",
+        data={"code": "attempt_started", "attempt": number, "after_step": after_step},
+    )
+
+
+def paused() -> NewEvent:
+    return NewEvent(
+        "The training has stopped for the pause; what was trained is stored.",
+        data={"code": "attempt_paused"},
     )
 
 

@@ -1,4 +1,5 @@
-"""The heartbeat of a claim: a thread that prolongs the lease and learns when it is lost."""
+"""The heartbeat of a claim: a thread that prolongs the lease, and learns when it is lost or when
+its holder is asked to pause."""
 
 import logging
 import threading
@@ -66,7 +67,8 @@ class Heartbeat:
         begun = time.monotonic()
         try:
             with self._database.transaction() as connection:
-                WorkRepository(connection).beat(self._claim, lease_seconds=self._lease_seconds)
+                work = WorkRepository(connection)
+                request = work.beat(self._claim, lease_seconds=self._lease_seconds)
         except StaleEpoch:
             self._control.fence()
             return False
@@ -76,5 +78,6 @@ class Heartbeat:
                 return True
             self._control.fence()
             return False
+        self._control.ask(request)
         self._lease_end = begun + self._lease_seconds
         return True

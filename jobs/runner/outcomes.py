@@ -66,7 +66,7 @@ def lose(
     if _drop_if_over(connection, scope, claim):
         return
     failures = WorkRepository(connection).release(claim, failed=True)
-    if failures >= limit:
+    if failures >= limit and not _is_paused(connection, scope, claim):
         fail(connection, scope, claim, last_error)
         return
     _leave_running(connection, scope, claim.subject_id)
@@ -74,11 +74,14 @@ def lose(
 
 
 def fail(connection: Connection, scope: Scope, claim: Claim, error: JobError) -> None:
-    """The job has failed for good."""
+    """The job has failed for good; one that is paused meets the same fault when it is resumed."""
     if claim.kind is WorkKind.BATCH:
         batch_outcomes.fail(connection, scope, claim, error)
         return
     if _drop_if_over(connection, scope, claim):
+        return
+    if _is_paused(connection, scope, claim):
+        lose(connection, scope, claim, error.message.rstrip("."))
         return
     JobRepository(connection, scope).move(claim.subject_id, JobStatus.FAILED, error=asdict(error))
     EventRepository(connection, scope).append(claim.subject_id, [events.job_failed(error)])
@@ -92,8 +95,12 @@ def _drop_if_over(connection: Connection, scope: Scope, claim: Claim) -> bool:
     return over
 
 
+def _is_paused(connection: Connection, scope: Scope, claim: Claim) -> bool:
+    return JobRepository(connection, scope).get(claim.subject_id).status is JobStatus.PAUSED
+
+
 def _leave_running(connection: Connection, scope: Scope, job_id: str) -> None:
-    """A job whose files are being validated, or that has not begun, keeps its status."""
+    """A job whose files are being validated, that has not begun or is paused keeps its status."""
     jobs = JobRepository(connection, scope)
     if jobs.get(job_id).status is JobStatus.RUNNING:
         jobs.move(job_id, JobStatus.QUEUED, progress=None, estimated_finish=None)

@@ -29,7 +29,7 @@ def publish(
     base_digest: str,
     reports: Sequence[StepReport],
 ) -> None:
-    """Make `delta` the job's model, and the job succeeded. Raises StaleEpoch."""
+    """Make `delta` the job's model, and the job succeeded. Raises StaleEpoch, Paused."""
     file_id = new_file_id()
     key = file_key(attempt.scope.project_id, file_id)
     content = results_csv(reports)
@@ -38,6 +38,7 @@ def publish(
 
     def commit() -> None:
         with attempt.writing() as connection:
+            attempt.control.check_pause()
             _add_result_file(FileRepository(connection, attempt.scope), file_id, stored)
             ModelRepository(connection, attempt.scope).add(
                 job.reserved_model_name,

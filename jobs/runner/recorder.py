@@ -1,9 +1,13 @@
-"""Metrics and progress on their way to the database: in batches, at most one write a second."""
+"""Metrics and progress on their way to the database: in batches, at most one write a second.
+
+A step that is computed again by a later attempt is not told again: events are only ever appended.
+"""
 
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from jobs.methods.reporting import StepReport
 from jobs.runner.attempt import Attempt
@@ -25,14 +29,26 @@ _WORDS = {
 class Recorder:
     """Keeps every report for the end of the job, and writes each to the events soon."""
 
-    def __init__(self, attempt: Attempt, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        *,
+        written: Sequence[StepReport] = (),
+        after_step: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`written`: what earlier attempts told. Up to `after_step` it is this attempt's account
+        too, which goes on from there."""
         self._attempt = attempt
+        self._told = {report.step for report in written}
         self._clock = clock
         self._unwritten: list[StepReport] = []
         self._last_write = -math.inf
         self._first: tuple[int, float] | None = None
         """A step and when it was reported: the pace counts from there, after every warm-up."""
-        self.reports: list[StepReport] = []
+        self.reports: list[StepReport] = [
+            report for report in written if after_step and report.step <= after_step
+        ]
 
     def report(self, report: StepReport) -> None:
         """Take in a report; the first is written at once. Raises StaleEpoch.
@@ -58,7 +74,8 @@ class Recorder:
         job_id, scope = self._attempt.claim.subject_id, self._attempt.scope
         last = self._unwritten[-1]
         with self._attempt.writing() as connection:
-            events = [metrics_event(report) for report in self._unwritten]
+            fresh = [report for report in self._unwritten if report.step not in self._told]
+            events = [metrics_event(report) for report in fresh]
             EventRepository(connection, scope).append(job_id, events)
             JobRepository(connection, scope).update_progress(
                 job_id,
@@ -89,7 +106,26 @@ def metrics_event(report: StepReport) -> NewEvent:
     return NewEvent(
         f"Step {report.step}/{report.total_steps}: {shown}",
         type="metrics",
-        data={"step": report.step, "total_steps": report.total_steps, **metrics},
+        data={
+            "step": report.step,
+            "total_steps": report.total_steps,
+            "epoch": report.epoch,
+            "tokens": report.tokens,
+            **metrics,
+        },
+    )
+
+
+def report_of(data: Mapping[str, Any]) -> StepReport:
+    """The report that a metrics event tells of."""
+    own = {"step", "total_steps", "epoch", "tokens"}
+    metrics = {name: float(value) for name, value in data.items() if name not in own}
+    return StepReport(
+        int(data["step"]),
+        int(data["total_steps"]),
+        float(data.get("epoch", 0)),
+        metrics,
+        tokens=int(data.get("tokens", 0)),
     )
 
 

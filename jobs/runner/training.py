@@ -1,5 +1,7 @@
 """A training attempt: a session on an engine, the method's loop, checkpoints, the model."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from jobs.methods.supervised import SupervisedPlan, train
@@ -11,29 +13,38 @@ from jobs.runner.inputs import TRAINING, VALIDATION, Inputs, load_codec, read_in
 from jobs.runner.patience import patiently
 from jobs.runner.publish import publish
 from jobs.runner.recorder import Recorder
+from jobs.runner.resuming import Start, drop_states, find_start, reject_state
 from jobs.runner.session import StoredSave
 from service.core.domain.jobs import FineTuningJob, JobStatus
 from service.core.domain.models import Delta
-from service.core.errors import TrainingFailed
+from service.core.errors import AdapterCorrupt, TrainingFailed
 from service.core.object_keys import step_of
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
 
 
 def train_job(attempt: Attempt) -> None:
-    """From the claim to the published model.
+    """From the claim, or the last training state that is stored, to the published model.
 
     Raises NotYet without an engine, what ends an attempt from outside, and TrainingFailed.
     """
     inputs = read_inputs(attempt)
-    with training_session(attempt, inputs) as training:
-        begin(attempt, inputs.job)
-        run = _Run(attempt, inputs, training, Recorder(attempt))
-        for report in train(_plan(attempt, inputs, training), training.session):
+    start = find_start(attempt, inputs.job)
+    with _session(attempt, inputs, start) as training:
+        begin(attempt, inputs.job, after_step=start.step)
+        recorder = Recorder(attempt, written=start.written, after_step=start.step)
+        run = _Run(attempt, inputs, training, recorder, start.latest)
+        for report in train(
+            _plan(attempt, inputs, training),
+            training.session,
+            after_step=start.step,
+            is_asked_to_stop=lambda: attempt.control.is_asked_to_pause,
+        ):
             run.recorder.report(report)
             run.record_checkpoints(training.session.take_stored())
         run.record_checkpoints(training.session.wait_all_stored())
     patiently(attempt.control, run.recorder.flush)
+    attempt.control.check_pause()
     publish(
         attempt,
         inputs.job,
@@ -41,16 +52,33 @@ def train_job(attempt: Attempt) -> None:
         base_digest=training.base_digest,
         reports=run.recorder.reports,
     )
+    drop_states(attempt, inputs.job.id, keep=0)
 
 
-def begin(attempt: Attempt, job: FineTuningJob) -> None:
-    """The job runs. Raises StaleEpoch."""
+@contextmanager
+def _session(attempt: Attempt, inputs: Inputs, start: Start) -> Iterator[Training]:
+    with ExitStack() as stack:
+        try:
+            training = stack.enter_context(training_session(attempt, inputs, resume=start.point))
+        except AdapterCorrupt:
+            if start.checkpoint is not None:
+                reject_state(attempt, start.checkpoint)
+            raise
+        yield training
+
+
+def begin(attempt: Attempt, job: FineTuningJob, *, after_step: int = 0) -> None:
+    """The job runs. Raises StaleEpoch, Paused."""
     number = job.attempts + 1
+    kept = {} if after_step else {"progress": None}
     with attempt.writing() as connection:
+        attempt.control.check_pause()
         JobRepository(connection, attempt.scope).move(
-            job.id, JobStatus.RUNNING, attempts=number, progress=None
+            job.id, JobStatus.RUNNING, attempts=number, **kept
         )
-        EventRepository(connection, attempt.scope).append(job.id, [events.attempt_started(number)])
+        EventRepository(connection, attempt.scope).append(
+            job.id, [events.attempt_started(number, after_step=after_step)]
+        )
 
 
 def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> SupervisedPlan:
@@ -61,6 +89,7 @@ def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> SupervisedPla
 
     def pulse() -> None:
         attempt.control.check()
+        attempt.control.check_pause()
         training.session.beat()
 
     return SupervisedPlan(
@@ -87,9 +116,10 @@ class _Run:
     inputs: Inputs
     training: Training
     recorder: Recorder
+    latest: tuple[int, Delta] | None
+    """The checkpoint that the attempt began with, and then the last that it has recorded."""
     waiting: list[StoredSave] = field(default_factory=list)
     """Stored before the report of their step: the engine is a step ahead."""
-    last: tuple[int, Delta] | None = None
 
     def record_checkpoints(self, saves: list[StoredSave]) -> None:
         waiting, self.waiting = [*self.waiting, *saves], []
@@ -108,10 +138,12 @@ class _Run:
                 base_digest=self.training.base_digest,
                 metrics=metrics,
             )
-            self.last = max(self.last or (0, delta), (step, delta), key=lambda stored: stored[0])
+            latest = self.latest or (0, delta)
+            self.latest = max(latest, (step, delta), key=lambda stored: stored[0])
+            drop_states(self.attempt, self.inputs.job.id)
 
     def last_checkpoint(self) -> Delta:
         """Raises TrainingFailed when nothing was stored."""
-        if self.last is None:
+        if self.latest is None:
             raise TrainingFailed("The training ended without a checkpoint.")
-        return self.last[1]
+        return self.latest[1]

@@ -10,17 +10,22 @@ from fastapi import FastAPI
 from service.api import error_handlers
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
+from service.api.completions.routes import router as completions
 from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.health.routes import router as health
+from service.api.idempotency import IdempotencyKeys
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
+from service.api.permissions.routes import router as permissions
 from service.api.resources import Resources, State
+from service.api.stored_completions.routes import router as stored_completions
 from service.api.uploads.routes import PARTS_PATH
 from service.api.uploads.routes import router as uploads
+from service.api.webhooks.routes import router as webhooks
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
 
@@ -50,9 +55,12 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     error_handlers.install(app)
-    public = (files, uploads, fine_tuning, models, chat, embeddings, batches)
-    for router in (*public, internal, health):
+    for router in (
+        *(files, uploads, fine_tuning, permissions, models, chat, completions),
+        *(embeddings, stored_completions, batches, webhooks, internal, health),
+    ):
         app.include_router(router)
+    app.add_middleware(IdempotencyKeys)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,

@@ -5,15 +5,18 @@ which an SDK sends from its environment, are ignored. A dependency that does not
 FastAPI would give any other a thread for itself.
 """
 
+import math
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.resources import Resources
+from service.api.wire import MAX_METADATA_PAIRS
 from service.core.domain.access import Principal
-from service.core.errors import Unauthorized
+from service.core.errors import InvalidRequest, RateLimitExceeded, Unauthorized
 from service.core.internal_calls import PROJECT_HEADER
+from service.core.rate_limits import Share
 from service.core.repositories.access import AccessRepository
 from service.core.security import hash_api_key, tokens_equal
 
@@ -30,6 +33,13 @@ async def get_resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(get_resources)]
 
 
+def find_principal(resources: Resources, key: str) -> Principal | None:
+    """Whose key this is; None when unknown or revoked."""
+    hashed = hash_api_key(key, resources.settings)
+    with resources.database.snapshot() as connection:
+        return AccessRepository(connection).find_principal(hashed)
+
+
 def get_principal(
     request: Request,
     resources: ResourcesDep,
@@ -37,31 +47,56 @@ def get_principal(
 ) -> Principal:
     """The caller of a public operation; a worker that runs a batch calls for its project.
 
-    Raises Unauthorized.
+    Raises Unauthorized, RateLimitExceeded.
     """
     project_id = request.headers.get(PROJECT_HEADER)
-    if project_id is not None:
+    if project_id is None:
+        principal = _owner_of_key(resources, credentials)
+    else:
         require_internal_token(resources, credentials)
         with resources.database.snapshot() as connection:
             scope = AccessRepository(connection).scope_of_project(project_id)
-        return Principal(scope, key_id=_INTERNAL)
+        principal = Principal(scope, key_id=_INTERNAL)
+    request.state.organization = principal.scope.organization
+    standing = resources.rate_limits.admit(principal.scope.project_id)
+    request.state.rate_limits = standing
+    if standing.requests.exceeded:
+        raise RateLimitExceeded(_over("requests", standing.requests))
+    return principal
+
+
+def _owner_of_key(
+    resources: Resources, credentials: HTTPAuthorizationCredentials | None
+) -> Principal:
     if credentials is None:
         raise Unauthorized(
             "No API key was given. Send it in the header Authorization: Bearer YOUR_KEY."
         )
-    hashed = hash_api_key(credentials.credentials, resources.settings)
-    with resources.database.snapshot() as connection:
-        principal = AccessRepository(connection).find_principal(hashed)
+    principal = find_principal(resources, credentials.credentials)
     if principal is None:
         raise Unauthorized(
             f"Incorrect API key: {_masked(credentials.credentials)}. "
             "The operator of this server lists and makes keys with `tunery-server keys`."
         )
-    request.state.organization = principal.scope.organization
     return principal
 
 
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
+
+
+async def require_tokens(request: Request, _caller: PrincipalDep) -> None:
+    """For operations that spend tokens. Raises RateLimitExceeded when this minute's are spent."""
+    tokens = request.state.rate_limits.tokens
+    if tokens.exceeded:
+        raise RateLimitExceeded(_over("tokens", tokens))
+
+
+def _over(what: str, share: Share) -> str:
+    seconds = math.ceil(share.reset_seconds)
+    return (
+        f"Rate limit reached: {share.limit} {what} a minute. Please try again in {seconds}s, or "
+        "have the operator of this server raise the limit."
+    )
 
 
 def require_internal_token(
@@ -80,6 +115,23 @@ async def is_repeated(request: Request) -> bool:
 
 
 RepeatedDep = Annotated[bool, Depends(is_repeated)]
+
+
+async def get_metadata_filter(request: Request) -> dict[str, str]:
+    """The pairs of `metadata[key]=value`. Raises InvalidRequest for more than anything can have."""
+    pairs = {
+        name[len("metadata[") : -1]: value
+        for name, value in request.query_params.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    }
+    if len(pairs) > MAX_METADATA_PAIRS:
+        raise InvalidRequest(
+            f"Nothing has more than {MAX_METADATA_PAIRS} pairs of metadata.", param="metadata"
+        )
+    return pairs
+
+
+MetadataDep = Annotated[dict[str, str], Depends(get_metadata_filter)]
 
 
 def _masked(key: str) -> str:

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from service.api.refusals import REASONS, UNSUPPORTED
 from service.core.errors import (
     DatabaseUnavailable,
     EngineUnavailable,
@@ -36,6 +37,8 @@ _SENTENCES: dict[type[ServiceError], str] = {
     ServiceError: "The server failed while it processed the request. The id of the request, in the "
     "header x-request-id, finds the reason in the server's log.",
 }
+
+_UNKNOWN = "This server does not know it, or cannot do what it asks for; leave it out."
 
 UNEXPECTED = ServiceError(_SENTENCES[ServiceError])
 
@@ -98,18 +101,27 @@ def _invalid_request(_request: Request, error: Exception) -> Response:
 def _from_validation(first: Mapping[str, Any], body: object) -> ServiceError:
     if first["type"] == "json_invalid":
         return InvalidRequest(f"The body is not valid JSON: {first['ctx']['error']}.")
+    first = _of_discriminator(first)
     param = _dotted(first["loc"], body, missing=first["type"] == "missing")
     if param is None:
         return InvalidRequest("The body must be a JSON object, sent as application/json.")
     if first["type"] == "missing":
         return MissingParameter(f"Missing required parameter: '{param}'.", param=param)
-    if first["type"] == "extra_forbidden":
-        return UnsupportedParameter(
-            f"Unsupported parameter: '{param}'. This server does not know it, or cannot do what it "
-            "asks for; leave it out.",
-            param=param,
-        )
+    if first["type"] in ("extra_forbidden", UNSUPPORTED):
+        reason = first["msg"] if first["type"] == UNSUPPORTED else REASONS.get(param, _UNKNOWN)
+        return UnsupportedParameter(f"Unsupported parameter: '{param}'. {reason}", param=param)
     return InvalidRequest(f"Invalid value for '{param}': {first['msg']}.", param=param)
+
+
+def _of_discriminator(first: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A member that decides the kind of its object: the failure is the member's."""
+    if first["type"] not in ("union_tag_invalid", "union_tag_not_found"):
+        return first
+    member = first["ctx"]["discriminator"].strip("'")
+    if first["type"] == "union_tag_not_found":
+        return {**first, "type": "missing", "loc": (*first["loc"], member)}
+    known = first["ctx"]["expected_tags"]
+    return {**first, "loc": (*first["loc"], member), "msg": f"it should be one of {known}"}
 
 
 def _dotted(location: Sequence[str | int], body: object, *, missing: bool) -> str | None:

@@ -1,6 +1,7 @@
 """Pure ASGI middleware around every request: its id, its headers, its size, its log line."""
 
 import logging
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.error_handlers import UNEXPECTED, error_response
 from service.core.errors import PayloadTooLarge
 from service.core.ids import new_request_id
+from service.core.rate_limits import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +67,11 @@ class _Exchange:
             headers["x-request-id"] = self._request_id
             headers["openai-version"] = "2020-10-01"
             headers["openai-processing-ms"] = str(self._elapsed_ms())
-            organization = self._scope.get("state", {}).get("organization")
-            if organization is not None:
-                headers["openai-organization"] = organization
+            state = self._scope.get("state", {})
+            if "organization" in state:
+                headers["openai-organization"] = state["organization"]
+            if "rate_limits" in state:
+                headers.update(rate_limit_headers(state["rate_limits"], status=self.status))
         await self._send(message)
 
     def log(self) -> None:
@@ -78,6 +82,26 @@ class _Exchange:
 
     def _elapsed_ms(self) -> int:
         return round((time.perf_counter() - self._started) * 1000)
+
+
+def rate_limit_headers(standing: Standing, *, status: int) -> dict[str, str]:
+    """Limits, what is left and until when; and after a refusal, how long to wait."""
+    headers: dict[str, str] = {}
+    for name, share in (("requests", standing.requests), ("tokens", standing.tokens)):
+        headers[f"x-ratelimit-limit-{name}"] = str(share.limit)
+        headers[f"x-ratelimit-remaining-{name}"] = str(share.remaining)
+        headers[f"x-ratelimit-reset-{name}"] = _duration(share.reset_seconds)
+        if status == 429 and share.exceeded:
+            headers["retry-after"] = str(math.ceil(share.reset_seconds))
+    return headers
+
+
+def _duration(seconds: float) -> str:
+    """As OpenAI writes it: `120ms`, `1s`, `1m0s`."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
 class BodyLimit:
@@ -103,7 +127,7 @@ class BodyLimit:
             await error_response(error)(scope, receive, send)
             return
         if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replay_body(body, receive), send)
 
     def _is_unlimited(self, path: str) -> bool:
         return any(pattern.fullmatch(path) for pattern in self._unlimited)
@@ -127,7 +151,7 @@ class BodyLimit:
             raise PayloadTooLarge(f"The body is larger than the limit of {self._max_bytes} bytes.")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """The body again, then whatever the server says next: that the client left."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

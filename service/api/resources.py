@@ -11,8 +11,10 @@ from service.api.embeddings.codecs import EmbeddingCodecCache
 from service.api.health.readiness import Readiness
 from service.api.ringer import Ringer
 from service.core.database import Database
+from service.core.encryption import Cipher
 from service.core.engine_client import EmbeddingClient, GenerationClient
 from service.core.queue import Doorbell, connect_redis
+from service.core.rate_limits import RateLimits
 from service.core.settings import Settings
 from service.core.storage import ObjectStore
 
@@ -35,6 +37,8 @@ class Resources:
     embedding_codecs: EmbeddingCodecCache
     readiness: Readiness
     upload_slots: CapacityLimiter
+    cipher: Cipher
+    rate_limits: RateLimits
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -55,12 +59,15 @@ class Resources:
             embedding_codecs=EmbeddingCodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),
             upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
+            cipher=Cipher.from_settings(settings),
+            rate_limits=RateLimits.from_settings(settings),
         )
 
     async def aclose(self) -> None:
         await self.generation.aclose()
         await self.embedding.aclose()
         self.redis.close()
+        self.rate_limits.close()
         self.database.dispose()
 
 

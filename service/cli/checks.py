@@ -16,10 +16,16 @@ from service.supervisor.packaged import EMBEDDED_PROGRAMS, packaged_program
 from service.supervisor.ports import is_free
 from service.supervisor.probes import redis_answers, s3_takes_writes
 
+_DATABASE_AND_QUEUE = ("alembic", "psycopg", "redis", "rq", "sqlalchemy")
+
 PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "api": ("fastapi", "python_multipart", "uvicorn"),
+    "api": (
+        *_DATABASE_AND_QUEUE,
+        *("cryptography", "fastapi", "limits", "nltk", "python_multipart", "rapidfuzz", "uvicorn"),
+    ),
+    "worker": (*_DATABASE_AND_QUEUE, "cryptography", "pyarrow"),
     "engine": (
-        *("accelerate", "fastapi", "gguf", "numpy", "peft"),
+        *("accelerate", "fastapi", "gguf", "llguidance", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),
     ),
 }

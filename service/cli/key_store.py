@@ -10,12 +10,18 @@ from service.core.security import hash_api_key, new_api_key
 from service.core.settings import Settings
 
 
-def create_key(settings: Settings, *, name: str) -> str:
-    """A key of the default project: the only time its secret is known."""
+def create_key(settings: Settings, *, name: str, project: str | None = None) -> str:
+    """A key of the default project or of the named one, which is made when it is missing: the only
+    time its secret is known."""
     key = new_api_key()
     with _access(settings) as access:
+        scope = (
+            access.ensure_default_project(settings.organization)
+            if project is None
+            else access.ensure_project(settings.organization, project)
+        )
         access.add_key(
-            access.ensure_default_project(settings.organization).project_id,
+            scope.project_id,
             name=name,
             hashed=hash_api_key(key, settings),
             last4=key[-4:],

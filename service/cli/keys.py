@@ -1,4 +1,4 @@
-"""`tunery-server keys`: API keys of the default project."""
+"""`tunery-server keys`: API keys, and with them the projects."""
 
 import time
 from typing import Annotated
@@ -13,12 +13,15 @@ app = typer.Typer(help="API keys.", no_args_is_help=True)
 @app.command()
 def create(
     name: Annotated[str, typer.Option(help="What or whom it is for.")] = "operator",
+    project: Annotated[
+        str | None, typer.Option(help="Its project, made when missing; else the default one.")
+    ] = None,
 ) -> None:
     """Make a key and show it, this once: only its hash is stored."""
     from service.cli.key_store import create_key
     from service.cli.targets import operator_settings
 
-    typer.echo(create_key(operator_settings(), name=name))
+    typer.echo(create_key(operator_settings(), name=name, project=project))
 
 
 @app.command("list")
@@ -46,4 +49,4 @@ def revoke(
 def _line(key: ApiKey) -> str:
     created = time.strftime("%Y-%m-%d", time.gmtime(key.created_at))
     status = "active" if key.revoked_at is None else "revoked"
-    return f"{key.id}  …{key.last4}  {created}  {status:<7}  {key.name}"
+    return f"{key.id}  …{key.last4}  {created}  {status:<7}  {key.project_id}  {key.name}"

@@ -3,20 +3,23 @@
 ServiceError
 ├── InvalidRequest (400)
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
-│   ├── JobNotCancellable · UnknownFile
+│   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
-│   └── ChatTemplateError · TemplateNotPrefixStable
+│   ├── ChatTemplateError · TemplateNotPrefixStable
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
-│   ├── ModelNotFound · FileNotFound · UploadNotFound · BatchNotFound
-│   └── JobNotFound · SessionNotFound
-├── Conflict (409): SequenceGap · StaleEpoch
+│   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
+├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
-├── TooManyRequests (429): EngineOverloaded
+├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
 ├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
 │   InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
 `code` is what a program acts on, the message tells a person what to do next.
@@ -80,6 +83,18 @@ class JobNotCancellable(InvalidRequest):
     """The job already finished. 400, not 409: OpenAI SDKs retry a 409."""
 
     code = "job_not_cancellable"
+
+
+class JobNotPausable(InvalidRequest):
+    """The job's files are being validated, or it is paused or finished."""
+
+    code = "job_not_pausable"
+
+
+class JobNotResumable(InvalidRequest):
+    """The job is not paused."""
+
+    code = "job_not_resumable"
 
 
 class InvalidTransition(InvalidRequest):
@@ -155,6 +170,36 @@ class TemplateNotPrefixStable(ChatTemplateError):
     code = "chat_template_not_prefix_stable"
 
 
+class LimitReached(InvalidRequest):
+    """The project has as many of these as it may; something has to go first."""
+
+    code = "limit_reached"
+
+
+class EncryptionUnavailable(InvalidRequest):
+    """A secret cannot be kept or read; 400, since only the operator can mend it."""
+
+    code = "encryption_unavailable"
+
+
+class WebhookTestFailed(InvalidRequest):
+    """The endpoint gave no HTTP answer to a test event."""
+
+    code = "webhook_test_failed"
+
+
+class InvalidIdempotencyKey(InvalidRequest):
+    """The header `Idempotency-Key` is empty or too long."""
+
+    code = "invalid_idempotency_key"
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The key belongs to an earlier request with other parameters."""
+
+    code = "idempotency_key_reused"
+
+
 class Unauthorized(ServiceError):
     """No key, or one that is unknown, expired or revoked."""
 
@@ -204,10 +249,28 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class PermissionNotFound(NotFound):
+    """No such permission for this checkpoint."""
+
+    code = "permission_not_found"
+
+
 class SessionNotFound(NotFound):
     """The engine holds no such training session (never opened, closed, or lost in a restart)."""
 
     code = "session_not_found"
+
+
+class WebhookNotFound(NotFound):
+    """No such webhook endpoint or delivery in the caller's project."""
+
+    code = "webhook_not_found"
+
+
+class CompletionNotFound(NotFound):
+    """No such stored completion in the caller's project."""
+
+    code = "completion_not_found"
 
 
 class MethodNotAllowed(ServiceError):
@@ -235,6 +298,13 @@ class StaleEpoch(Conflict):
     code = "stale_epoch"
 
 
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this key is still being answered."""
+
+    code = "idempotency_key_in_use"
+    headers: ClassVar[dict[str, str]] = {"retry-after": "1"}
+
+
 class PayloadTooLarge(ServiceError):
     """The body is over the limit."""
 
@@ -252,6 +322,12 @@ class EngineOverloaded(TooManyRequests):
     """The engine's waiting line is full."""
 
     code = "engine_overloaded"
+
+
+class RateLimitExceeded(TooManyRequests):
+    """The project has used up its requests or tokens of this minute."""
+
+    code = "rate_limit_exceeded"
 
 
 class TrainingFailed(ServiceError):
@@ -320,6 +396,12 @@ class AdapterCorrupt(Unavailable):
 
     code = "adapter_corrupt"
     headers: ClassVar[dict[str, str]] = {"x-should-retry": "false"}
+
+
+class AddressRefused(ServiceError):
+    """A webhook's host resolves to an address that is not public."""
+
+    code = "address_refused"
 
 
 class ConfigurationError(ServiceError):

@@ -42,8 +42,21 @@ def new_checkpoint_id() -> str:
     return f"ftckpt_{_random(24)}"
 
 
+def new_permission_id() -> str:
+    return f"cp_{_random(24)}"
+
+
 def new_completion_id() -> str:
     return f"chatcmpl-{_random(24)}"
+
+
+def new_text_completion_id() -> str:
+    return f"cmpl-{_random(24)}"
+
+
+def new_call_id(length: int | None) -> str:
+    """Of a model's call of a tool; of a given length where the model's template asks for it."""
+    return _random(length) if length else f"call_{_random(24)}"
 
 
 def new_request_id() -> str:
@@ -68,6 +81,18 @@ def new_audit_id() -> str:
 
 def new_work_id() -> str:
     return f"work_{_random(24)}"
+
+
+def new_webhook_endpoint_id() -> str:
+    return f"we_{_random(24)}"
+
+
+def new_webhook_delivery_id() -> str:
+    return f"wh_{_random(32)}"
+
+
+def new_webhook_event_id() -> str:
+    return f"evt_{_random(32)}"
 
 
 def owner_prefix(worker: str) -> str:

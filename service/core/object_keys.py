@@ -44,6 +44,11 @@ def adapter_prefix(project_id: str, job_id: str, epoch: int, step: int) -> str:
     return f"{attempt_prefix(project_id, job_id, epoch)}{step_name(step)}/adapter"
 
 
+def state_prefix(project_id: str, job_id: str, epoch: int, step: int) -> str:
+    """Folder of a training state, with its manifest."""
+    return f"{attempt_prefix(project_id, job_id, epoch)}{step_name(step)}/state"
+
+
 def base_text_key(base_digest: str) -> str:
     """TextAssets of a base, published by the engines that hold it."""
     return f"bases/{base_digest}/text.json"

@@ -23,6 +23,7 @@ from service.core.settings import Settings
 TASKS: dict[WorkKind, str] = {
     WorkKind.VALIDATION: "jobs.tasks.validate",
     WorkKind.TRAINING: "jobs.tasks.train",
+    WorkKind.WEBHOOK: "jobs.tasks.deliver_webhook",
     WorkKind.BATCH: "jobs.tasks.batch",
 }
 """The allow-list: a worker refuses every other function name, whoever wrote it into Redis."""

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     """Bootstrap admin key of the default project."""
     key_pepper: SecretStr = SecretStr("")
     """HMAC key under which API keys are hashed at rest; must be the same in every api process."""
+    encryption_keys: SecretStr = SecretStr("")
+    """Comma-separated keys, each 32 random bytes in URL-safe base64, under which users' secrets are
+    stored. The first encrypts; older ones behind it still decrypt. Empty: no secrets are taken."""
     internal_token: SecretStr = SecretStr("")
     """Shared by api, worker and engine; guards the engine and `/internal`."""
     organization: str = "tunery"
@@ -74,6 +77,13 @@ class Settings(BaseSettings):
     """Upper bound of a file that is uploaded in parts."""
     max_body_bytes: int = Field(8 * 1024**2, ge=1)
     """Upper bound of any other request body."""
+    requests_per_minute: int = Field(10_000, ge=1)
+    """A project's share, over all api processes; counted in Redis."""
+    tokens_per_minute: int = Field(10_000_000, ge=1)
+    """A project's tokens of prompts and answers."""
+    webhook_allow_private: bool = False
+    """Lets webhooks go to private and loopback addresses and over plain HTTP. For development: with
+    it, whoever has an API key can reach the server's own network."""
 
     engine_host: str = "127.0.0.1"
     """Where the engine listens."""

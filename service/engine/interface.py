@@ -31,7 +31,8 @@ class EngineCore(Protocol):
         """Open, or find again, the session of (job, epoch).
 
         Raises StaleEpoch when the job has a session of a higher epoch, ModelNotFound for an
-        unknown base, TooManyRequests when every slot is taken.
+        unknown base, TooManyRequests when every slot is taken, AdapterCorrupt and
+        StorageUnavailable for stored weights or a state to resume from that cannot be used.
         """
 
     def append_commands(self, session: str, batch: CommandBatch) -> CommandsAccepted:

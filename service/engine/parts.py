@@ -12,7 +12,14 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel
 
-from service.core.engine_protocol import DeltaRef, EngineRole, LoraTuning, StoredFile
+from service.core.engine_protocol import (
+    DeltaRef,
+    EngineRole,
+    LoraTuning,
+    ResumePoint,
+    StoredFile,
+)
+from service.core.text import TextAssets
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,14 @@ class AdapterWeights:
 
 
 @dataclass(frozen=True)
+class TrainingState:
+    """What `store_state` wrote: weights and moments by name, on the CPU, and whose they are."""
+
+    tensors: Mapping[str, torch.Tensor]
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class LoadedBase:
     """A base model on its device, in eval mode, no parameter requiring a gradient."""
 
@@ -58,6 +73,8 @@ class LoadedBase:
     context_length: int
     """Tokens, prompt and answer together."""
     model: PreTrainedModel
+    text: TextAssets | None = None
+    """Its tokenizer, for guided answers alone; without it there are none."""
 
 
 class AdapterSource(Protocol):
@@ -78,6 +95,9 @@ class AdapterSource(Protocol):
 
     def loaded_ids(self) -> tuple[str, ...]:
         """Ids in RAM, most recently used first."""
+
+    def load_state(self, point: ResumePoint) -> TrainingState:
+        """Fetch a training state; blocks. Raises AdapterCorrupt, StorageUnavailable."""
 
 
 class AdapterSink(Protocol):

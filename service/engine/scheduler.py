@@ -219,7 +219,7 @@ class Engine:
         for apply in posted:
             apply()
         for streams in self._streams.values():
-            streams.fail_all(error)
+            streams.close(error)
         self._frames.flush()
 
     def _post(self, apply: Callable[[], None]) -> None:

@@ -37,6 +37,7 @@ def _secrets(settings: Settings, state: State) -> dict[str, object]:
     kept = {
         "api_key": state.api_key,
         "key_pepper": state.key_pepper,
+        "encryption_keys": state.encryption_key,
         "internal_token": state.internal_token,
     }
     return {name: SecretStr(value) for name, value in kept.items() if not settings.is_given(name)}

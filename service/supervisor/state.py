@@ -1,5 +1,6 @@
 """What `up` makes once and keeps: secrets and the ports of its parts, in `state.json`."""
 
+import base64
 import json
 import secrets
 import time
@@ -20,12 +21,18 @@ def _secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+def _encryption_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
 @dataclass(frozen=True)
 class State:
     """Secrets are safe inside URLs and configuration files."""
 
     api_key: str = field(default_factory=new_api_key, repr=False)
     key_pepper: str = field(default_factory=_secret, repr=False)
+    encryption_key: str = field(default_factory=_encryption_key, repr=False)
+    """Users' secrets in the database can be read with this alone."""
     internal_token: str = field(default_factory=_secret, repr=False)
     redis_password: str = field(default_factory=_secret, repr=False)
     s3_access_key_id: str = field(default_factory=lambda: secrets.token_hex(10))

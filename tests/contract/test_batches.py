@@ -26,7 +26,7 @@ from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.polling import poll_until
 from tests.running_api import RunningApi, Tenant
 
-CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
+CHAT, COMPLETE, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 CONCURRENCY = 2
 BLOCK = 4 * CONCURRENCY
 
@@ -110,6 +110,17 @@ def test_every_line_is_answered_as_it_would_be_alone(
     assert len({line["id"] for line in output + errors}) == 22
     assert None not in (done.in_progress_at, done.finalizing_at, done.completed_at)
     assert sdk.files.retrieve(done.output_file_id or "").purpose == "batch_output"
+
+
+def test_completions_are_batched_too(sdk: openai.OpenAI, resources: Resources) -> None:
+    body = {"model": FAKE_BASE.name, "prompt": "x", "max_tokens": 30}
+    line = {"custom_id": "a", "method": "POST", "url": COMPLETE, "body": body}
+    batch = create(sdk, line, endpoint=COMPLETE)
+
+    run(resources, batch)
+
+    (answer,) = lines_of(sdk, sdk.batches.retrieve(batch.id).output_file_id)
+    assert answer["response"]["body"]["object"] == "text_completion"
 
 
 def test_embeddings_are_batched_too_and_the_files_expire_as_asked(

@@ -7,10 +7,12 @@ import pytest
 
 from service.core.domain.jobs import JobError, JobProgress, JobStatus, NewEvent
 from service.core.domain.models import Delta
+from service.core.domain.work import WorkKind
 from service.core.hyperparameters import resolve
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
+from service.core.repositories.work import WorkRepository
 from tests.fakes.engine import FakeEngine
 from tests.running_api import RunningApi, Tenant
 
@@ -145,6 +147,83 @@ def test_a_cancelled_job_stays_cancelled(sdk: openai.OpenAI, file_id: str) -> No
     assert caught.value.code == "job_not_cancellable"
     messages = [event.message for event in sdk.fine_tuning.jobs.list_events(job.id)]
     assert messages == ["The job was cancelled", f"Created fine-tuning job: {job.id}"]
+
+
+def put(api: RunningApi, tenant: Tenant, job_id: str, *statuses: JobStatus) -> None:
+    """What workers do with a job's files and its training."""
+    with api.database.transaction() as connection:
+        work = WorkRepository(connection)
+        for kind in WorkKind:
+            work.remove(kind, job_id)
+        work.add(tenant.principal.scope.project_id, WorkKind.TRAINING, job_id, pool="default")
+        for status in statuses:
+            JobRepository(connection, tenant.principal.scope).move(job_id, status)
+
+
+def test_a_paused_job_is_shown_as_paused_until_it_is_resumed(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant, file_id: str
+) -> None:
+    job = sdk.fine_tuning.jobs.create(model=BASE, training_file=file_id)
+    put(api, tenant, job.id, JobStatus.QUEUED, JobStatus.RUNNING)
+
+    paused = sdk.fine_tuning.jobs.pause(job.id)
+
+    assert (paused.id, str(paused.status)) == (job.id, "paused")
+    assert str(sdk.fine_tuning.jobs.retrieve(job.id).status) == "paused"
+    assert [str(listed.status) for listed in sdk.fine_tuning.jobs.list()] == ["paused"]
+    assert (paused.model_extra or {})["queue_position"] is None
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.fine_tuning.jobs.pause(job.id)
+    assert caught.value.code == "job_not_pausable"
+
+    resumed = sdk.fine_tuning.jobs.resume(job.id)
+
+    assert resumed.status == "queued"
+    assert (resumed.model_extra or {})["queue_position"] >= 1
+    with pytest.raises(openai.BadRequestError) as refused:
+        sdk.fine_tuning.jobs.resume(job.id)
+    assert refused.value.code == "job_not_resumable"
+    messages = [event.message for event in sdk.fine_tuning.jobs.list_events(job.id)]
+    assert messages[:2] == ["The job was resumed", "The job was paused"]
+
+
+def test_pause_and_resume_sent_again_after_a_lost_answer_succeed(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant, file_id: str
+) -> None:
+    job = sdk.fine_tuning.jobs.create(model=BASE, training_file=file_id)
+    put(api, tenant, job.id, JobStatus.QUEUED)
+    again = {"x-stainless-retry-count": "1"}
+
+    for _ in range(2):
+        assert str(sdk.fine_tuning.jobs.pause(job.id, extra_headers=again).status) == "paused"
+    for _ in range(2):
+        assert sdk.fine_tuning.jobs.resume(job.id, extra_headers=again).status == "queued"
+
+
+@pytest.mark.parametrize("status", [None, JobStatus.FAILED, JobStatus.CANCELLED])
+def test_a_job_that_is_not_ready_or_is_over_is_neither_paused_nor_resumed(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant, file_id: str, status: JobStatus | None
+) -> None:
+    job = sdk.fine_tuning.jobs.create(model=BASE, training_file=file_id)
+    if status is not None:
+        put(api, tenant, job.id, status)
+
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.fine_tuning.jobs.pause(job.id)
+    assert caught.value.code == "job_not_pausable"
+    with pytest.raises(openai.BadRequestError) as refused:
+        sdk.fine_tuning.jobs.resume(job.id)
+    assert refused.value.code == "job_not_resumable"
+
+
+def test_a_paused_job_can_be_cancelled(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant, file_id: str
+) -> None:
+    job = sdk.fine_tuning.jobs.create(model=BASE, training_file=file_id)
+    put(api, tenant, job.id, JobStatus.QUEUED)
+    sdk.fine_tuning.jobs.pause(job.id)
+
+    assert sdk.fine_tuning.jobs.cancel(job.id).status == "cancelled"
 
 
 def test_events_come_newest_first_in_pages(

@@ -111,7 +111,12 @@ def download_adapter(stack: RunningStack, model: str, job: FineTuningJob, folder
         Settings.model_validate({f"s3_{name}": value for name, value in s3.items()})
     )
     last = max(
-        key for key in store.list_keys("p/") if job.id in key and key.endswith("/manifest.json")
+        (
+            key
+            for key in store.list_keys("p/")
+            if job.id in key and key.endswith("/adapter/manifest.json")
+        ),
+        key=lambda key: key.partition("/step-")[2],
     )
     prefix = last.removesuffix("manifest.json")
     folder.mkdir()
@@ -173,6 +178,35 @@ def test_two_tuned_models_and_the_base_answer_side_by_side_as_peft_computes_them
     oracle = greedy_answers(tiny_base, prompts, max_tokens=MAX_TOKENS)
     assert answers == [codec.decode(answer) for answer in oracle] * 4
     assert len(set(answers)) == 3
+
+
+def test_a_paused_and_resumed_job_ends_with_the_very_weights_of_an_uninterrupted_one(
+    sdk: openai.OpenAI, stack: RunningStack, tmp_path: Path
+) -> None:
+    twin = wait(sdk, create(sdk, "A brown bear.", n_epochs=30))
+    job = create(sdk, "A brown bear.", n_epochs=30)
+    poll_until(lambda: step_of(sdk, job) > 0, "training is under way", timeout_seconds=60)
+
+    assert str(sdk.fine_tuning.jobs.pause(job.id).status) == "paused"
+    poll_until(
+        lambda: any("stopped for the pause" in message for message in messages(sdk, job)),
+        "the attempt has let go",
+    )
+    stopped = [c.step_number for c in sdk.fine_tuning.jobs.checkpoints.list(job.id)]
+    assert len(stopped) == 1
+    assert 0 < stopped[0] < 90
+
+    assert sdk.fine_tuning.jobs.resume(job.id).status == "queued"
+    ended = wait(sdk, job)
+
+    assert ended.trained_tokens == twin.trained_tokens
+    assert any(f"after step {stopped[0]}" in message for message in messages(sdk, job))
+    folders = [
+        download_adapter(stack, each.fine_tuned_model or "", each, tmp_path / each.id)
+        for each in (twin, ended)
+    ]
+    one, other = ((folder / "adapter_model.safetensors").read_bytes() for folder in folders)
+    assert one == other
 
 
 def test_a_killed_worker_costs_an_attempt_and_not_the_job(

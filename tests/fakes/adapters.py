@@ -10,9 +10,9 @@ from concurrent.futures import Future
 import torch
 from safetensors.torch import save
 
-from service.core.engine_protocol import DeltaRef, StoredFile
+from service.core.engine_protocol import DeltaRef, ResumePoint, StoredFile
 from service.core.errors import AdapterCorrupt, ServiceError, StorageUnavailable
-from service.engine.parts import AdapterWeights, LoadedBase
+from service.engine.parts import AdapterWeights, LoadedBase, TrainingState
 
 
 class FakeAdapterSource:
@@ -23,6 +23,8 @@ class FakeAdapterSource:
         self.loads: Counter[str] = Counter()
         self.failures: dict[str, ServiceError] = {}
         """By adapter id: what loading it raises."""
+        self.states: dict[str, TrainingState] = {}
+        """By key."""
         self._stored: dict[str, AdapterWeights] = {}
         self._in_memory: dict[str, AdapterWeights] = {}
         self._held: list[tuple[Future[AdapterWeights], DeltaRef]] | None = None
@@ -73,6 +75,11 @@ class FakeAdapterSource:
     def loaded_ids(self) -> tuple[str, ...]:
         with self._lock:
             return tuple(self._in_memory)
+
+    def load_state(self, point: ResumePoint) -> TrainingState:
+        if point.key not in self.states:
+            raise AdapterCorrupt(f"{point.key} is missing")
+        return self.states[point.key]
 
     def _complete(self, future: "Future[AdapterWeights]", ref: DeltaRef) -> None:
         if ref.id in self.failures:

@@ -5,9 +5,13 @@ rest by rules a test can predict: a stream answers with the scripted tokens of i
 repeats its prompt, and a loss is `session.FIRST_LOSS / (1 + optimizer steps)`.
 """
 
+import hashlib
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+
+from safetensors.numpy import load
 
 from service.core.engine_protocol import (
     AddRequest,
@@ -23,10 +27,12 @@ from service.core.engine_protocol import (
     ModelRef,
     OpenSession,
     ResultBatch,
+    ResumePoint,
     SessionOpened,
     pack_vector,
 )
 from service.core.errors import (
+    AdapterCorrupt,
     EngineOverloaded,
     EngineUnavailable,
     ModelNotFound,
@@ -35,10 +41,11 @@ from service.core.errors import (
     StaleEpoch,
     TooManyRequests,
 )
+from service.core.manifest import MANIFEST_NAME, Manifest
 from service.core.storage import ObjectStore
 from service.engine.interface import FrameSink
 from tests.fakes.session import FakeSession
-from tests.fakes.stream import FakeStream
+from tests.fakes.stream import FakeStream, guide_error
 
 FAKE_BASE = BaseState(
     name="smollm2-135m-instruct",
@@ -64,6 +71,7 @@ class FakeEngine:
 
     Knobs, all thread-safe:
     `answers`: tokens by delta digest or base name. `failures`: errors by delta digest or base name.
+    `requests`: the last streams that were asked for.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
     `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
     `lose_sessions()`: as after a restart. `die()`: every call and stream fails from now on.
@@ -87,6 +95,7 @@ class FakeEngine:
         self.answers: dict[str, Sequence[int]] = dict(answers or {})
         self.failures: dict[str, ServiceError] = {}
         self.sessions: dict[str, FakeSession] = {}
+        self.requests: deque[AddRequest] = deque(maxlen=64)
         self.identity = (id, url, pool)
         self._store = store
         self._slots, self._max_streams = training_slots, max_streams
@@ -180,7 +189,8 @@ class FakeEngine:
             if len(self._streams) >= self._max_streams:
                 raise EngineOverloaded("the waiting line is full")
             stream = FakeStream(request, sink, self._answer(request.model))
-            if error := self._failure(request.model):
+            self.requests.append(request)
+            if error := self._failure(request.model) or guide_error(request):
                 stream.finish("error", error)
             else:
                 self._streams.append(stream)
@@ -270,9 +280,21 @@ class FakeEngine:
         if len(self.sessions) >= self._slots:
             raise TooManyRequests("every training slot is taken")
         self._epochs[request.job] = request.epoch
-        session = FakeSession(f"session-{next(self._ids)}", request)
+        steps = 0 if request.resume is None else self._stored_steps(request.resume)
+        session = FakeSession(f"session-{next(self._ids)}", request, steps=steps)
         self.sessions[session.id] = session
         return session
+
+    def _stored_steps(self, point: ResumePoint) -> int:
+        if self._store is None:
+            raise AdapterCorrupt("this fake engine has no object store to resume from")
+        manifest = self._store.get_bytes(f"{point.key}/{MANIFEST_NAME}")
+        content = self._store.get_bytes(f"{point.key}/state.safetensors")
+        listed = {file.name: file.sha256 for file in Manifest.from_bytes(manifest).files}
+        proven = listed.get("state.safetensors") == hashlib.sha256(content).hexdigest()
+        if hashlib.sha256(manifest).hexdigest() != point.digest or not proven:
+            raise AdapterCorrupt(f"{point.key} is not what it was")
+        return int(load(content)["steps"][0])
 
     def _answer(self, model: ModelRef) -> Sequence[int] | None:
         return self.answers.get(_name(model))

@@ -44,6 +44,7 @@ class FakeSession:
     request: OpenSession
     next_seq: int = 1
     steps: int = 0
+    """Optimizer steps done, those before a resumption included."""
     failed: bool = False
     queue: deque[Command] = field(default_factory=deque)
     results: list[Result] = field(default_factory=list)

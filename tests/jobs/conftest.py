@@ -13,6 +13,7 @@ from service.core.repositories.access import AccessRepository
 from service.core.settings import Settings
 from service.core.storage import ObjectStore
 from tests.fakes.engine import FakeEngine
+from tests.fakes.receiver import ENCRYPTION_KEY
 from tests.fakes.serving import INTERNAL_TOKEN, served_fake
 from tests.jobs.shop import Shop, publish_base_text, reporting
 from tests.servers.seaweedfs import S3Credentials
@@ -30,6 +31,8 @@ def settings(tmp_path: Path, valkey_url: str, s3_credentials: S3Credentials) -> 
             "database_url": f"sqlite:///{tmp_path / 'tunery.db'}",
             "redis_url": valkey_url,
             "internal_token": INTERNAL_TOKEN,
+            "encryption_keys": ENCRYPTION_KEY,
+            "webhook_allow_private": True,
             "training_slots": 1,
             "short_slots": 1,
             "lease_seconds": 6,

@@ -132,6 +132,17 @@ class Shop:
             for kind in WorkKind:
                 WorkRepository(connection).remove(kind, job_id)
 
+    def pause(self, job_id: str) -> None:
+        with self.database.transaction() as connection:
+            WorkRepository(connection).hold(WorkKind.TRAINING, job_id)
+            JobRepository(connection, self.scope).move(job_id, JobStatus.PAUSED)
+
+    def resume(self, job_id: str) -> None:
+        with self.database.transaction() as connection:
+            WorkRepository(connection).unhold(WorkKind.TRAINING, job_id)
+            assert JobRepository(connection, self.scope).get(job_id).status is JobStatus.PAUSED
+            JobRepository(connection, self.scope).move(job_id, JobStatus.QUEUED)
+
     # What time does
 
     def end_pauses(self) -> None:

@@ -23,7 +23,7 @@ from jobs.reconciler.rounds import Reconciler
 from jobs.runner import events, outcomes
 from jobs.runner.attempt import Attempt, claim_best, claim_subject, work_on
 from jobs.runner.checkpoints import record_checkpoint
-from jobs.runner.control import AttemptControl
+from jobs.runner.control import AttemptControl, Paused
 from jobs.runner.publish import publish
 from jobs.runner.resources import Resources, WorkerProcess
 from jobs.runner.session import StoredSave
@@ -96,6 +96,16 @@ class Histories(RuleBasedStateMachine):
             except InvalidTransition:
                 assert self.jobs[which] in self.ended
 
+    @rule(which=_JOBS, resumes=st.booleans())
+    def pause_or_resume(self, which: int, resumes: bool) -> None:
+        if which >= len(self.jobs):
+            return
+        job_id = self.jobs[which]
+        if resumes and self.shop.status(job_id) is JobStatus.PAUSED:
+            self.shop.resume(job_id)
+        elif self.shop.status(job_id) in (JobStatus.QUEUED, JobStatus.RUNNING):
+            self.shop.pause(job_id)
+
     # What workers do
 
     @rule(which=_JOBS)
@@ -132,6 +142,9 @@ class Histories(RuleBasedStateMachine):
         except StaleEpoch:
             assert not current
             assert self.shop.events(attempt.claim.subject_id) == before
+        except Paused:
+            assert attempt.control.is_asked_to_pause
+            assert current
         else:
             assert current
 
@@ -207,7 +220,7 @@ class Histories(RuleBasedStateMachine):
         with self.shop.database.snapshot() as connection:
             project = self.shop.scope.project_id
             open_work = connection.execute(
-                select(work.c.kind, work.c.subject_id, work.c.owner).where(
+                select(work.c.kind, work.c.subject_id, work.c.owner, work.c.held).where(
                     work.c.project_id == project
                 )
             ).all()
@@ -217,12 +230,14 @@ class Histories(RuleBasedStateMachine):
             assert sorted(published) == sorted(
                 job_id for job_id, s in statuses.items() if s is JobStatus.SUCCEEDED
             )
-        for kind, job_id, owner in open_work:
+        for kind, job_id, owner, held in open_work:
             status = statuses.pop(job_id)
             if kind == WorkKind.VALIDATION:
                 assert status is JobStatus.VALIDATING_FILES
             else:
-                assert status is (JobStatus.RUNNING if owner else JobStatus.QUEUED)
+                waiting = {JobStatus.QUEUED, JobStatus.PAUSED}
+                assert status in (waiting | {JobStatus.RUNNING} if owner else waiting)
+                assert held == (status is JobStatus.PAUSED)
         assert set(statuses.values()) <= TERMINAL  # those without work
 
     def what_is_over_stays_as_it_is(self, statuses: dict[str, JobStatus]) -> None:

@@ -12,7 +12,7 @@ class CreateBatch(RequestBody):
     """A file of requests to one endpoint."""
 
     input_file_id: Annotated[str, Field(min_length=1, max_length=64)]
-    endpoint: Literal["/v1/chat/completions", "/v1/embeddings"]
+    endpoint: Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
     output_expires_after: ExpiresAfter | None = None

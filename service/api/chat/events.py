@@ -4,14 +4,23 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Protocol
 
 from service.api.chat.deltas import ChoiceDelta
 from service.api.chat.planning import Plan
 from service.api.chat.requests import CreateChatCompletion
-from service.api.chat.schemas import ChatCompletionChunk, ChunkChoice, Delta, Usage
+from service.api.chat.schemas import (
+    ChatCompletionChunk,
+    ChunkChoice,
+    Delta,
+    Logprobs,
+    ToolCallDelta,
+    Usage,
+)
 from service.api.error_handlers import UNEXPECTED, error_json
 from service.core.errors import ServiceError
 from service.core.ids import new_completion_id
+from service.core.text import CallDelta
 
 logger = logging.getLogger(__name__)
 
@@ -35,23 +44,41 @@ class ChunkMaker:
         ]
 
     def of_delta(self, delta: ChoiceDelta) -> list[str]:
-        """The text, and the end in a chunk of its own, as clients know it."""
+        """Text, calls, and the end in chunks of their own, as clients know them."""
         self._tokens += delta.tokens
-        choices = []
-        if delta.text:
-            choices.append(ChunkChoice(index=delta.index, delta=Delta(content=delta.text)))
+        grown = [Delta(content=delta.text)] if delta.text else []
+        if delta.calls:
+            calls = [self._call(call) for call in delta.calls]
+            grown.append(Delta(tool_calls=calls))
+        choices = [ChunkChoice(index=delta.index, delta=growth) for growth in grown]
         if delta.finish_reason:
             end = ChunkChoice(index=delta.index, delta=Delta(), finish_reason=delta.finish_reason)
             choices.append(end)
+        if delta.scores and choices:
+            scores = Logprobs.of(self._plan.codec, delta.scores)
+            choices[0] = choices[0].model_copy(update={"logprobs": scores})
         return [self._event([choice]) for choice in choices]
+
+    def _call(self, call: CallDelta) -> ToolCallDelta:
+        if call.name is None:
+            return ToolCallDelta(index=call.index, function={"arguments": call.arguments})
+        return ToolCallDelta(
+            index=call.index,
+            id=self._plan.new_call_id(),
+            type="function",
+            function={"name": call.name, "arguments": call.arguments},
+        )
 
     def closing(self) -> list[str]:
         """Usage, if it was asked for, and the mark of a whole answer."""
         done = "data: [DONE]\n\n"
         if not self._request.includes_usage:
             return [done]
-        usage = Usage.of(prompt=len(self._plan.prompt), completion=self._tokens)
-        return [self._event([], usage), done]
+        return [self._event([], self.usage()), done]
+
+    def usage(self) -> Usage:
+        """Up to this moment."""
+        return Usage.of(prompt=self._plan.prompt_tokens, completion=self._tokens)
 
     def _event(self, choices: list[ChunkChoice], usage: Usage | None = None) -> str:
         chunk = ChatCompletionChunk(
@@ -65,8 +92,21 @@ class ChunkMaker:
         return chunk.to_event(with_usage=self._request.includes_usage)
 
 
-async def answer_events(
-    chunks: ChunkMaker, first: ChoiceDelta, deltas: AsyncGenerator[ChoiceDelta, None]
+class EventMaker(Protocol):
+    """Makes the events of one streamed answer."""
+
+    def opening(self) -> list[str]:
+        """Before everything else."""
+
+    def of_delta(self, delta: ChoiceDelta) -> list[str]:
+        """Of what a choice has grown by."""
+
+    def closing(self) -> list[str]:
+        """The end of a whole answer."""
+
+
+async def told_as_events(
+    chunks: EventMaker, first: ChoiceDelta, deltas: AsyncGenerator[ChoiceDelta, None]
 ) -> AsyncGenerator[str, None]:
     """A failure in the middle is told as an event, and the stream ends without `[DONE]`."""
     async with aclosing(deltas):

@@ -1,158 +1,81 @@
-"""Wire shape of a chat completion request, and its way to the engine."""
+"""Wire shape of a chat completion request."""
 
-import secrets
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from service.api.wire import Metadata, RequestBody
-from service.core.engine_protocol import Sampling
+from service.api.chat.messages import ChatMessage
+from service.api.chat.response_format import ResponseFormat, TextFormat, guide_of_format
+from service.api.chat.sampling import MAX_CHOICES, GenerationRequest
+from service.api.chat.tools import MAX_TOOLS, Tool, ToolChoice
+from service.api.refusals import without
+from service.core.engine_protocol import MAX_TOP_LOGPROBS, Guide
 from service.core.errors import InvalidRequest
-from service.core.text.messages import Message
 
-MAX_CHOICES = 8
-_MAX_STOPS = 4
-_SMALLEST_TOP_P = 1e-6
-"""Stands for 0, which leaves the likeliest token alone."""
+__all__ = ["MAX_CHOICES", "CreateChatCompletion"]
 
 _HARMLESS: dict[str, tuple[object, ...]] = {
     "audio": (None,),
-    "frequency_penalty": (None, 0),
     "function_call": (None, "none", "auto"),
     "functions": (None, []),
-    "logit_bias": (None, {}),
-    "logprobs": (None, False),
     "modalities": (None, ["text"]),
     "moderation": (None,),
-    "parallel_tool_calls": (None, True, False),
     "prediction": (None,),
-    "presence_penalty": (None, 0),
     "prompt_cache_key": (None,),
     "prompt_cache_retention": (None,),
     "reasoning_effort": (None,),
-    "response_format": (None, {"type": "text"}),
     "service_tier": (None, "auto", "default"),
-    "store": (None, False),
-    "tool_choice": (None, "none", "auto"),
     "tools": (None, []),
-    "top_logprobs": (None, 0),
     "verbosity": (None, "medium"),
     "web_search_options": (None,),
 }
 """Parameters that are not done here, with the values that ask for nothing."""
 
-_HARMLESS_IN_MESSAGES: dict[str, tuple[object, ...]] = {
-    "annotations": (None, []),
-    "audio": (None,),
-    "function_call": (None,),
-    "refusal": (None,),
-    "tool_calls": (None, []),
-}
-"""Members of an answer's message, which callers send back as they got it."""
 
-
-def _without(harmless: Mapping[str, tuple[object, ...]], body: object) -> object:
-    if not isinstance(body, dict):
-        return body
-    return {
-        name: value
-        for name, value in body.items()
-        if not (name in harmless and value in harmless[name])
-    }
-
-
-class TextPart(RequestBody):
-    """A piece of a message's text."""
-
-    type: Literal["text"]
-    text: str
-
-
-def _as_parts(content: object) -> object:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-class ChatMessage(RequestBody):
-    """One turn."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[
-        list[TextPart],
-        Field(min_length=1),
-        BeforeValidator(_as_parts, json_schema_input_type=str | list[TextPart]),
-    ]
-    name: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_what_asks_for_nothing(cls, body: object) -> object:
-        return _without(_HARMLESS_IN_MESSAGES, body)
-
-    def to_message(self) -> Message:
-        """As chat templates take it."""
-        text = "".join(part.text for part in self.content)
-        named = {} if self.name is None else {"name": self.name}
-        return {"role": self.role, "content": text, **named}
-
-
-class StreamOptions(RequestBody):
-    """Options of a streamed answer."""
-
-    include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
-
-
-StopString = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-def _as_strings(stop: object) -> object:
-    return [stop] if isinstance(stop, str) else stop
-
-
-class CreateChatCompletion(RequestBody):
+class CreateChatCompletion(GenerationRequest):
     """A conversation to be continued."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: (
-        Annotated[
-            list[StopString],
-            Field(max_length=_MAX_STOPS),
-            BeforeValidator(_as_strings, json_schema_input_type=StopString | list[StopString]),
-        ]
-        | None
-    ) = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """The old name of `max_completion_tokens`."""
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    metadata: Metadata | None = None
-    user: str | None = None
+    store: bool | None = None
+    """Whether the answer is kept for the operations of stored completions."""
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
+    response_format: ResponseFormat | None = None
+    tools: Annotated[list[Tool], Field(min_length=1, max_length=MAX_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    """Whether an answer may call more than one tool; it may if nothing is said."""
     safety_identifier: str | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _drop_what_asks_for_nothing(cls, body: object) -> object:
-        return _without(_HARMLESS, body)
+        return without(_HARMLESS, body)
 
     def check_together(self) -> None:
         """Raises InvalidRequest for parameters that contradict each other."""
+        self.check_sampling()
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise InvalidRequest(
                 "'max_tokens' is the old name of 'max_completion_tokens'; give one of them.",
                 param="max_tokens",
             )
-        if self.stream_options is not None and not self.stream:
+        if self.top_logprobs and not self.logprobs:
+            raise InvalidRequest("'top_logprobs' needs logprobs: true.", param="top_logprobs")
+        if self.guided_json is not None and self.has_format:
             raise InvalidRequest(
-                "'stream_options' belongs to a streamed answer: stream is not true.",
-                param="stream_options",
+                "'guided_json' and 'response_format' both say what the answer looks like; give "
+                "one of them.",
+                param="guided_json",
             )
+
+    @property
+    def has_format(self) -> bool:
+        """Whether the answer must have a form."""
+        return not isinstance(self.response_format, TextFormat | None)
 
     @property
     def answer_limit(self) -> int | None:
@@ -160,21 +83,8 @@ class CreateChatCompletion(RequestBody):
         return self.max_completion_tokens or self.max_tokens
 
     @property
-    def includes_usage(self) -> bool:
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
+    def reported_logprobs(self) -> int | None:
+        return (self.top_logprobs or 0) if self.logprobs else None
 
-    def to_samplings(
-        self, *, max_tokens: int, stop_token_ids: tuple[int, ...]
-    ) -> tuple[Sampling, ...]:
-        """One for each choice; their seeds differ, or the choices would not."""
-        seed = secrets.randbits(63) if self.seed is None else self.seed
-        return tuple(
-            Sampling(
-                max_tokens=max_tokens,
-                temperature=1.0 if self.temperature is None else self.temperature,
-                top_p=1.0 if self.top_p is None else max(self.top_p, _SMALLEST_TOP_P),
-                seed=(seed + index) % 2**63,
-                stop_token_ids=stop_token_ids,
-            )
-            for index in range(self.n or 1)
-        )
+    def guide(self) -> Guide | None:
+        return guide_of_format(self.response_format) or super().guide()

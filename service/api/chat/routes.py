@@ -9,14 +9,16 @@ from service.api.chat.planning import Planner
 from service.api.chat.requests import CreateChatCompletion
 from service.api.chat.schemas import ChatCompletion
 from service.api.chat.service import ChatService
-from service.api.dependencies import PrincipalDep, ResourcesDep
+from service.api.dependencies import PrincipalDep, ResourcesDep, require_tokens
+from service.api.stored_completions.recording import AnswerRecorder
 
 router = APIRouter(tags=["chat"])
 
 
 async def _service(resources: ResourcesDep) -> ChatService:
     planner = Planner(resources.database, resources.codecs)
-    return ChatService(planner, resources.generation)
+    recorder = AnswerRecorder(resources.database, resources.rate_limits)
+    return ChatService(planner, resources.generation, recorder)
 
 
 ChatDep = Annotated[ChatService, Depends(_service)]
@@ -25,6 +27,7 @@ ChatDep = Annotated[ChatService, Depends(_service)]
 @router.post(
     "/v1/chat/completions",
     response_model=ChatCompletion,
+    dependencies=[Depends(require_tokens)],
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def create_chat_completion(

@@ -1,11 +1,18 @@
 """Wire shapes of chat completions, as they are answered."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Required, Self
 
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from typing_extensions import TypedDict
 
 from service.api.chat.deltas import FinishReason
+from service.api.chat.scores import ScoredToken, readable
 from service.api.wire import Answer
+from service.core.text import TextCodec
+
+LEAST_LOGPROB = -9999.0
+"""Stands for the logarithm of nothing, which JSON has no number for."""
 
 
 class Usage(Answer):
@@ -24,12 +31,72 @@ class Usage(Answer):
         )
 
 
+class LikelyToken(Answer):
+    """A token that could have stood at a position."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+    @classmethod
+    def of(cls, codec: TextCodec, token: int, logprob: float) -> Self:
+        piece = codec.token_bytes(token)
+        return cls(token=readable(piece), logprob=max(logprob, LEAST_LOGPROB), bytes=list(piece))
+
+
+class TokenScore(LikelyToken):
+    """A token of the answer."""
+
+    top_logprobs: list[LikelyToken] = Field([])
+
+
+class Logprobs(Answer):
+    """Log-probabilities of an answer's tokens."""
+
+    content: list[TokenScore]
+    refusal: None = None
+
+    @classmethod
+    def of(cls, codec: TextCodec, scores: Sequence[ScoredToken]) -> "Logprobs":
+        return cls(
+            content=[
+                TokenScore.of(codec, token, score.logprob).model_copy(
+                    update={"top_logprobs": [LikelyToken.of(codec, *top) for top in score.top]}
+                )
+                for token, score in scores
+            ]
+        )
+
+
+class CalledFunction(Answer):
+    """What the model calls, and with what."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Answer):
+    """A call of a tool."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
 class AnswerMessage(Answer):
     """What the model says."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
     refusal: None = None
+    tool_calls: list[ToolCall] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_absent_calls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        body: dict[str, Any] = handler(self)
+        if self.tool_calls is None:
+            body.pop("tool_calls", None)
+        return body
 
 
 class Choice(Answer):
@@ -37,7 +104,7 @@ class Choice(Answer):
 
     index: int
     message: AnswerMessage
-    logprobs: None = None
+    logprobs: Logprobs | None = None
     finish_reason: FinishReason
 
 
@@ -53,12 +120,29 @@ class ChatCompletion(Answer):
     system_fingerprint: str
 
 
+class FunctionDelta(TypedDict, total=False):
+    """What a call grows by: its name once, then its arguments."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallDelta(TypedDict, total=False):
+    """What one of the calls grows by; its id comes once."""
+
+    index: Required[int]
+    id: str
+    type: Literal["function"]
+    function: FunctionDelta
+
+
 class Delta(TypedDict, total=False):
     """What the message grows by; members that are absent do not change."""
 
     role: Literal["assistant"]
     content: str
     refusal: None
+    tool_calls: list[ToolCallDelta]
 
 
 class ChunkChoice(Answer):
@@ -66,7 +150,7 @@ class ChunkChoice(Answer):
 
     index: int
     delta: Delta
-    logprobs: None = None
+    logprobs: Logprobs | None = None
     finish_reason: FinishReason | None = None
 
 

@@ -8,10 +8,20 @@ from dataclasses import dataclass, field
 from anyio.to_thread import run_sync
 
 from service.api.chat.deltas import ChoiceDelta, FinishReason, all_deltas
-from service.api.chat.events import ChunkMaker, answer_events
-from service.api.chat.planning import Planner
+from service.api.chat.events import ChunkMaker, told_as_events
+from service.api.chat.planning import Plan, Planner
 from service.api.chat.requests import CreateChatCompletion
-from service.api.chat.schemas import AnswerMessage, ChatCompletion, Choice, Usage
+from service.api.chat.schemas import (
+    AnswerMessage,
+    CalledFunction,
+    ChatCompletion,
+    Choice,
+    Logprobs,
+    ToolCall,
+    Usage,
+)
+from service.api.chat.scores import ScoredToken
+from service.api.stored_completions.recording import AnswerRecorder
 from service.core.domain.access import Principal
 from service.core.engine_client import GenerationClient
 from service.core.ids import new_completion_id
@@ -20,27 +30,32 @@ from service.core.ids import new_completion_id
 class ChatService:
     """Answers conversations."""
 
-    def __init__(self, planner: Planner, generation: GenerationClient) -> None:
+    def __init__(
+        self, planner: Planner, generation: GenerationClient, recorder: AnswerRecorder
+    ) -> None:
         self._planner = planner
         self._generation = generation
+        self._recorder = recorder
 
     async def complete(self, principal: Principal, request: CreateChatCompletion) -> ChatCompletion:
         """The whole answer. Raises what `Planner.plan` and the engine raise."""
         plan = await run_sync(self._planner.plan, principal, request)
-        answers = [_Answer() for _ in plan.samplings]
+        answers = [_Answer(plan) for _ in plan.samplings]
         async with aclosing(all_deltas(self._generation, plan)) as deltas:
             async for delta in deltas:
                 answers[delta.index].grow(delta)
-        return ChatCompletion(
+        completion = ChatCompletion(
             id=new_completion_id(),
             created=int(time.time()),
             model=request.model,
             choices=[answer.to_choice(index) for index, answer in enumerate(answers)],
             usage=Usage.of(
-                prompt=len(plan.prompt), completion=sum(answer.tokens for answer in answers)
+                prompt=plan.prompt_tokens, completion=sum(answer.tokens for answer in answers)
             ),
             system_fingerprint=plan.fingerprint,
         )
+        await self._recorder.record(principal, request, completion, completion.usage)
+        return completion
 
     async def stream(
         self, principal: Principal, request: CreateChatCompletion
@@ -54,22 +69,44 @@ class ChatService:
         except BaseException:
             await deltas.aclose()
             raise
-        return answer_events(ChunkMaker(plan, request), first, deltas)
+        chunks = ChunkMaker(plan, request)
+        events = told_as_events(chunks, first, deltas)
+        return self._recorder.watch(principal, request, events, chunks.usage)
 
 
 @dataclass
 class _Answer:
     """One choice while it grows."""
 
+    plan: Plan
     pieces: list[str] = field(default_factory=list)
+    calls: list[CalledFunction] = field(default_factory=list)
+    scores: list[ScoredToken] = field(default_factory=list)
     tokens: int = 0
     finish_reason: FinishReason = "stop"
 
     def grow(self, delta: ChoiceDelta) -> None:
         self.pieces.append(delta.text)
+        self.scores += delta.scores
         self.tokens += delta.tokens
         self.finish_reason = delta.finish_reason or self.finish_reason
+        for call in delta.calls:
+            if call.name is not None:
+                self.calls.append(CalledFunction(name=call.name, arguments=call.arguments))
+            else:
+                begun = self.calls[call.index]
+                whole = begun.arguments + call.arguments
+                self.calls[call.index] = CalledFunction(name=begun.name, arguments=whole)
 
     def to_choice(self, index: int) -> Choice:
-        message = AnswerMessage(content="".join(self.pieces))
-        return Choice(index=index, message=message, finish_reason=self.finish_reason)
+        text = "".join(self.pieces)
+        calls = [ToolCall(id=self.plan.new_call_id(), function=call) for call in self.calls]
+        reports = self.plan.samplings[index].top_logprobs is not None
+        return Choice(
+            index=index,
+            message=AnswerMessage(
+                content=None if calls and not text else text, tool_calls=calls or None
+            ),
+            logprobs=Logprobs.of(self.plan.codec, self.scores) if reports else None,
+            finish_reason=self.finish_reason,
+        )

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 
-from service.api.dependencies import PrincipalDep, RepeatedDep, ResourcesDep
+from service.api.dependencies import MetadataDep, PrincipalDep, RepeatedDep, ResourcesDep
 from service.api.fine_tuning.requests import CreateJob
 from service.api.fine_tuning.schemas import (
     CheckpointList,
@@ -13,8 +13,6 @@ from service.api.fine_tuning.schemas import (
     FineTuningJobObject,
 )
 from service.api.fine_tuning.service import JobService
-from service.api.wire import MAX_METADATA_PAIRS
-from service.core.errors import InvalidRequest
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"])
 
@@ -26,23 +24,6 @@ async def _service(resources: ResourcesDep) -> JobService:
 
 
 JobsDep = Annotated[JobService, Depends(_service)]
-
-
-async def _metadata_filter(request: Request) -> dict[str, str]:
-    """The pairs of `metadata[key]=value`. Raises InvalidRequest for more than a job can have."""
-    pairs = {
-        name[len("metadata[") : -1]: value
-        for name, value in request.query_params.items()
-        if name.startswith("metadata[") and name.endswith("]")
-    }
-    if len(pairs) > MAX_METADATA_PAIRS:
-        raise InvalidRequest(
-            f"A job has at most {MAX_METADATA_PAIRS} pairs of metadata.", param="metadata"
-        )
-    return pairs
-
-
-MetadataDep = Annotated[dict[str, str], Depends(_metadata_filter)]
 
 
 @router.post("")
@@ -87,10 +68,38 @@ def retrieve_job(
 
 @router.post("/{fine_tuning_job_id}/cancel")
 def cancel_job(
-    fine_tuning_job_id: str, caller: PrincipalDep, jobs: JobsDep, repeated: RepeatedDep
+    fine_tuning_job_id: str,
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    repeated: RepeatedDep,
+    resources: ResourcesDep,
 ) -> FineTuningJobObject:
     """Cancel an unfinished job."""
     view = jobs.cancel(caller, fine_tuning_job_id, is_repeated=repeated)
+    resources.ringer.wish()  # a webhook may be due
+    return FineTuningJobObject.from_domain(view)
+
+
+@router.post("/{fine_tuning_job_id}/pause")
+def pause_job(
+    fine_tuning_job_id: str, caller: PrincipalDep, jobs: JobsDep, repeated: RepeatedDep
+) -> FineTuningJobObject:
+    """Let a queued or running job rest; what it has trained is stored."""
+    view = jobs.pause(caller, fine_tuning_job_id, is_repeated=repeated)
+    return FineTuningJobObject.from_domain(view)
+
+
+@router.post("/{fine_tuning_job_id}/resume")
+def resume_job(
+    fine_tuning_job_id: str,
+    caller: PrincipalDep,
+    jobs: JobsDep,
+    repeated: RepeatedDep,
+    resources: ResourcesDep,
+) -> FineTuningJobObject:
+    """Queue a paused job again; it goes on where it stopped."""
+    view = jobs.resume(caller, fine_tuning_job_id, is_repeated=repeated)
+    resources.ringer.wish()
     return FineTuningJobObject.from_domain(view)
 
 

@@ -21,6 +21,8 @@ from service.core.errors import (
     InvalidRequest,
     InvalidTransition,
     JobNotCancellable,
+    JobNotPausable,
+    JobNotResumable,
     UnknownFile,
     UnsupportedParameter,
 )
@@ -140,9 +142,50 @@ class JobService:
                 raise JobNotCancellable(
                     f"Job {job_id} has already {_ENDED[job.status]}.", param="fine_tuning_job_id"
                 ) from None
-            cancelled = NewEvent("The job was cancelled")
-            EventRepository(connection, principal.scope).append(job_id, [cancelled])
-            record(connection, principal, "fine_tuning.job.cancelled", job_id)
+            _note(connection, principal, job_id, "cancelled")
+            return _view(connection, job)
+
+    def pause(self, principal: Principal, job_id: str, *, is_repeated: bool) -> JobView:
+        """Let a job rest. A running attempt hears of it with its next beat or write, stores a last
+        checkpoint and then gives up its place.
+
+        Raises JobNotFound and JobNotPausable; a repeated request finds its own effect.
+        """
+        with self._database.transaction() as connection:
+            jobs = JobRepository(connection, principal.scope)
+            jobs.get(job_id)
+            WorkRepository(connection).hold(WorkKind.TRAINING, job_id)
+            try:
+                job = jobs.move(job_id, JobStatus.PAUSED)
+            except InvalidTransition:
+                job = jobs.get(job_id)
+                if is_repeated and job.status == JobStatus.PAUSED:
+                    return _view(connection, job)
+                raise JobNotPausable(
+                    f"Job {job_id} {_UNPAUSABLE[job.status]}.", param="fine_tuning_job_id"
+                ) from None
+            _note(connection, principal, job_id, "paused")
+            return _view(connection, job)
+
+    def resume(self, principal: Principal, job_id: str, *, is_repeated: bool) -> JobView:
+        """Queue a paused job, at its old age. If its attempt still stores, it waits for that.
+
+        Raises JobNotFound and JobNotResumable; a repeated request finds its own effect.
+        """
+        with self._database.transaction() as connection:
+            jobs = JobRepository(connection, principal.scope)
+            jobs.get(job_id)
+            WorkRepository(connection).unhold(WorkKind.TRAINING, job_id)
+            job = jobs.get(job_id)
+            if job.status is not JobStatus.PAUSED:
+                if is_repeated and job.status in (JobStatus.QUEUED, JobStatus.RUNNING):
+                    return _view(connection, job)
+                raise JobNotResumable(
+                    f"Job {job_id} is not paused; its status is {job.status.value!r}.",
+                    param="fine_tuning_job_id",
+                )
+            job = jobs.move(job_id, JobStatus.QUEUED)
+            _note(connection, principal, job_id, "resumed")
             return _view(connection, job)
 
     def list_events(
@@ -169,6 +212,21 @@ _ENDED = {
     JobStatus.FAILED: "failed",
     JobStatus.CANCELLED: "been cancelled",
 }
+
+
+_UNPAUSABLE = {
+    JobStatus.VALIDATING_FILES: "cannot be paused while its files are validated; repeat this once "
+    "its status is 'queued'",
+    JobStatus.PAUSED: "is paused already",
+    **{status: f"has already {ended}" for status, ended in _ENDED.items()},
+}
+
+
+def _note(connection: Connection, principal: Principal, job_id: str, done: str) -> None:
+    """Tell the job's owner, and the audit."""
+    event = NewEvent(f"The job was {done}")
+    EventRepository(connection, principal.scope).append(job_id, [event])
+    record(connection, principal, f"fine_tuning.job.{done}", job_id)
 
 
 def _view(connection: Connection, job: FineTuningJob) -> JobView:

@@ -4,10 +4,11 @@ import logging
 
 from service.api.models.schemas import Model
 from service.core.database import Connection, Database
-from service.core.domain.access import Principal, Scope
+from service.core.domain.access import Principal
 from service.core.domain.jobs import Checkpoint
 from service.core.errors import Forbidden, InvalidRequest, StorageUnavailable
 from service.core.object_keys import job_prefix
+from service.core.repositories.access import AccessRepository
 from service.core.repositories.audit import record
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.embedders import EmbedderRepository
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class ModelService:
-    """Bases, which all projects share, and the project's own models."""
+    """Bases, which all projects share, and the models that the project owns or may use."""
 
     def __init__(self, database: Database, store: ObjectStore) -> None:
         self._database = database
@@ -46,10 +47,10 @@ class ModelService:
                 return Model.from_base(base)
             if embedder := EmbedderRepository(connection).find(name):
                 return Model.from_base(embedder)
-            if tuned := ModelRepository(connection, principal.scope).find(name):
+            if tuned := ModelRepository(connection, principal.scope).find_usable(name):
                 return Model.from_tuned(tuned)
-            if checkpoint := CheckpointRepository(connection, principal.scope).find_by_name(name):
-                return _checkpoint_model(connection, principal.scope, checkpoint)
+            if checkpoint := CheckpointRepository(connection, principal.scope).find_usable(name):
+                return _checkpoint_model(connection, checkpoint)
         raise model_not_found(name)
 
     def delete(self, principal: Principal, name: str) -> None:
@@ -77,6 +78,7 @@ class ModelService:
             logger.warning("objects below %s stay behind: the store does not answer", prefix)
 
 
-def _checkpoint_model(connection: Connection, scope: Scope, checkpoint: Checkpoint) -> Model:
+def _checkpoint_model(connection: Connection, checkpoint: Checkpoint) -> Model:
+    scope = AccessRepository(connection).scope_of_project(checkpoint.project_id)
     job = JobRepository(connection, scope).get(checkpoint.job_id)
     return Model.from_checkpoint(checkpoint, owned_by=scope.organization, base=job.base)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/embeddings")
 WINDOW_SECONDS = 24 * 3600
 
 

@@ -133,4 +133,6 @@ class Checkpoint:
     step: int
     metrics: Mapping[str, MetricValue]
     delta: Delta
+    state: Delta | None
+    """What training can go on from; kept for the last two checkpoints of an unfinished job."""
     created_at: float

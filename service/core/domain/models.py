@@ -52,6 +52,16 @@ class TunedModel:
 
 
 @dataclass(frozen=True)
+class CheckpointPermission:
+    """Another project of the organisation may use a tuned model or checkpoint."""
+
+    id: str
+    model_name: str
+    granted_project_id: str
+    created_at: float
+
+
+@dataclass(frozen=True)
 class ResolvedModel:
     """What a public model name means at this moment; a request is pinned to it."""
 

@@ -10,6 +10,14 @@ class WorkKind(StrEnum):
     VALIDATION = "validation"
     TRAINING = "training"
     BATCH = "batch"
+    WEBHOOK = "webhook"
+
+
+class WorkRequest(StrEnum):
+    """What the holder of a claim is asked to do."""
+
+    PAUSE = "pause"
+    """Store what is done, and give the work back."""
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,17 @@ from service.core.engine_protocol.embedding import (
 )
 from service.core.engine_protocol.failures import to_body, to_error
 from service.core.engine_protocol.generation import (
+    MAX_TOP_LOGPROBS,
     AbortRequest,
     AddRequest,
     ClientFrame,
     FinishedStream,
     FinishReason,
+    Guide,
     Sampling,
     StepFrame,
     StreamTokens,
+    TokenLogprob,
 )
 from service.core.engine_protocol.models import DeltaRef, ErrorBody, Message, ModelRef
 from service.core.engine_protocol.state import BaseState, EngineRole, EngineState
@@ -65,6 +68,7 @@ from service.core.engine_protocol.training import (
 )
 
 __all__ = [
+    "MAX_TOP_LOGPROBS",
     "AbortRequest",
     "AddRequest",
     "BaseState",
@@ -85,6 +89,7 @@ __all__ = [
     "Forward",
     "ForwardBackward",
     "ForwardDone",
+    "Guide",
     "LoraTuning",
     "LossName",
     "Message",
@@ -104,6 +109,7 @@ __all__ = [
     "StepFrame",
     "StoredFile",
     "StreamTokens",
+    "TokenLogprob",
     "TrainingRow",
     "Tuning",
     "pack_vector",

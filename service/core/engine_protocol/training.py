@@ -50,6 +50,7 @@ class OpenSession(Message):
     key_prefix: str
     """S3 prefix, ending in `/`, below which this session may write."""
     resume: ResumePoint | None = None
+    """Go on from this state, whatever the weights began with; only for equal base, tuning, seed."""
 
 
 class SessionOpened(Message):

@@ -1,6 +1,6 @@
 """Tenants and keys. For the operator and for authentication, so it takes no scope."""
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from service.core.database import database_now
 from service.core.domain.access import ApiKey, Principal, Scope
@@ -37,6 +37,23 @@ class AccessRepository:
             )
         )
         return Scope(organization_id, organization, project_id)
+
+    def ensure_project(self, organization: str, name: str) -> Scope:
+        """The project of this name; it is made when missing, and the organisation too."""
+        default = self.ensure_default_project(organization)
+        found = self._scope(and_(organizations.c.slug == organization, projects.c.name == name))
+        if found is not None:
+            return found
+        project_id = new_project_id()
+        self._connection.execute(
+            insert(projects).values(
+                id=project_id,
+                organization_id=default.organization_id,
+                name=name,
+                created_at=database_now(),
+            )
+        )
+        return Scope(default.organization_id, default.organization, project_id)
 
     def scope_of_project(self, project_id: str) -> Scope:
         """Raises NotFound."""

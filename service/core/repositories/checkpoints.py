@@ -1,9 +1,9 @@
 """Checkpoints of a project's jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
@@ -11,6 +11,7 @@ from service.core.domain.jobs import Checkpoint, MetricValue
 from service.core.domain.models import Delta
 from service.core.ids import checkpoint_model_name, new_checkpoint_id
 from service.core.repositories.paging import Page, fetch_page
+from service.core.repositories.permissions import PermissionRepository, is_granted
 from service.core.tables import checkpoints
 
 
@@ -19,6 +20,7 @@ class CheckpointRepository:
 
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._connection = connection
+        self._scope = scope
         self._project = scope.project_id
 
     def add(
@@ -29,6 +31,7 @@ class CheckpointRepository:
         step: int,
         metrics: Mapping[str, MetricValue],
         delta: Delta,
+        state: Delta | None = None,
     ) -> None:
         """Record stored weights. A later attempt's checkpoint of the same step replaces the
         earlier attempt's: the name means the weights that the job went on from."""
@@ -48,6 +51,8 @@ class CheckpointRepository:
                 metrics=dict(metrics),
                 key=delta.key,
                 digest=delta.digest,
+                state_key=state.key if state else None,
+                state_digest=state.digest if state else None,
                 created_at=database_now(),
             )
         )
@@ -71,6 +76,25 @@ class CheckpointRepository:
         ).first()
         return None if row is None else _to_domain(row)
 
+    def find_usable(self, model_name: str) -> Checkpoint | None:
+        """The project's own, or one that another project has permitted it to use."""
+        usable = or_(
+            checkpoints.c.project_id == self._project,
+            is_granted(checkpoints.c.model_name, self._scope),
+        )
+        row = self._connection.execute(
+            select(checkpoints).where(checkpoints.c.model_name == model_name, usable)
+        ).first()
+        return None if row is None else _to_domain(row)
+
+    def find(self, checkpoint_id: str) -> Checkpoint | None:
+        row = self._connection.execute(
+            select(checkpoints).where(
+                checkpoints.c.id == checkpoint_id, checkpoints.c.project_id == self._project
+            )
+        ).first()
+        return None if row is None else _to_domain(row)
+
     def last_step(self, job_id: str) -> int:
         """The highest step ever stored for this job; 0 when there is none."""
         return (
@@ -82,7 +106,34 @@ class CheckpointRepository:
             or 0
         )
 
+    def with_state(self, job_id: str) -> Sequence[Checkpoint]:
+        """Those that training can go on from, the last one first."""
+        rows = self._connection.execute(
+            select(checkpoints)
+            .where(
+                checkpoints.c.job_id == job_id,
+                checkpoints.c.project_id == self._project,
+                checkpoints.c.state_key.is_not(None),
+            )
+            .order_by(checkpoints.c.step.desc())
+        ).all()
+        return [_to_domain(row) for row in rows]
+
+    def forget_state(self, checkpoint: Checkpoint) -> None:
+        """Training can no longer go on from it; its model answers as before."""
+        self._connection.execute(
+            update(checkpoints)
+            .where(checkpoints.c.id == checkpoint.id, checkpoints.c.project_id == self._project)
+            .values(state_key=None, state_digest=None)
+        )
+
     def delete_of_job(self, job_id: str) -> None:
+        """With the permissions to use them."""
+        names = select(checkpoints.c.model_name).where(
+            checkpoints.c.job_id == job_id, checkpoints.c.project_id == self._project
+        )
+        gone = self._connection.execute(names).scalars().all()
+        PermissionRepository(self._connection, self._scope).forget(gone)
         self._connection.execute(
             delete(checkpoints).where(
                 checkpoints.c.job_id == job_id, checkpoints.c.project_id == self._project
@@ -99,5 +150,6 @@ def _to_domain(row: Row[Any]) -> Checkpoint:
         step=row.step,
         metrics=row.metrics,
         delta=Delta(row.key, row.digest),
+        state=None if row.state_key is None else Delta(row.state_key, row.state_digest),
         created_at=row.created_at,
     )

@@ -1,6 +1,6 @@
 """Events of a job: appended, never changed, ordered by `number`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
@@ -59,6 +59,19 @@ class EventRepository:
             query.order_by(job_events.c.number.desc()).limit(limit + 1)
         ).all()
         return Page(tuple(_to_domain(row) for row in rows[:limit]), has_more=len(rows) > limit)
+
+    def metrics(self, job_id: str) -> Sequence[Mapping[str, Any]]:
+        """The data of all metrics events, oldest first."""
+        rows = self._connection.execute(
+            select(job_events.c.data)
+            .where(
+                job_events.c.job_id == job_id,
+                job_events.c.project_id == self._project,
+                job_events.c.type == "metrics",
+            )
+            .order_by(job_events.c.number)
+        ).scalars()
+        return rows.all()
 
 
 def _to_domain(row: Row[Any]) -> JobEvent:

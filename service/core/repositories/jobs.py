@@ -15,11 +15,19 @@ from service.core.domain.jobs import (
     JobStatus,
     LoraTuningSpec,
 )
+from service.core.domain.webhooks import WebhookEventType
 from service.core.errors import InvalidTransition, JobNotFound
 from service.core.hyperparameters import ResolvedHyperparameters, SupervisedHyperparameters
 from service.core.lifecycle import TERMINAL, sources_of
+from service.core.repositories.deliveries import emit
 from service.core.repositories.paging import Page, fetch_page
 from service.core.tables import job_metadata, jobs
+
+_TOLD_BY_WEBHOOK = {
+    JobStatus.SUCCEEDED: WebhookEventType.JOB_SUCCEEDED,
+    JobStatus.FAILED: WebhookEventType.JOB_FAILED,
+    JobStatus.CANCELLED: WebhookEventType.JOB_CANCELLED,
+}
 
 
 class JobRepository:
@@ -125,7 +133,8 @@ class JobRepository:
         )
 
     def move(self, job_id: str, target: JobStatus, **changes: Any) -> FineTuningJob:
-        """Move to `target` from whatever status allows it, writing `changes` along.
+        """Move to `target` from whatever status allows it, writing `changes` along. The end of a
+        job is told to the project's webhooks by the same transaction.
 
         Raises JobNotFound, and InvalidTransition when the job's status does not allow the move;
         of two racing moves out of one status exactly one succeeds.
@@ -145,6 +154,8 @@ class JobRepository:
         job = self.get(job_id)
         if not changed:
             raise InvalidTransition(f"a job that is {job.status} cannot become {target}")
+        if target in _TOLD_BY_WEBHOOK:
+            emit(self._connection, self._scope, _TOLD_BY_WEBHOOK[target], job_id)
         return job
 
     def update_progress(

@@ -2,19 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
 from service.core.domain.models import Delta, ResolvedModel, TunedModel
 from service.core.errors import ModelNotFound
 from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.permissions import PermissionRepository, is_granted
 from service.core.repositories.registry import RegistryRepository
 from service.core.tables import jobs, models
 
 
 class ModelRepository:
-    """Models visible within `scope`; bases are visible to all."""
+    """Models of `scope`'s project; bases are visible to all, and so to a project are the models of
+    others that it has a permission for."""
 
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._connection = connection
@@ -44,17 +46,25 @@ class ModelRepository:
         ).first()
         return None if row is None else _to_domain(row)
 
+    def find_usable(self, name: str) -> TunedModel | None:
+        """The project's own, or one that another project has permitted it to use."""
+        row = self._connection.execute(
+            select(models).where(models.c.name == name, self._usable())
+        ).first()
+        return None if row is None else _to_domain(row)
+
     def list(self) -> list[TunedModel]:
-        """Newest first; OpenAI's list of models has no pages."""
+        """Usable ones, newest first; OpenAI's list of models has no pages."""
         rows = self._connection.execute(
             select(models)
-            .where(models.c.project_id == self._scope.project_id)
+            .where(self._usable())
             .order_by(models.c.created_at.desc(), models.c.name.desc())
         ).all()
         return [_to_domain(row) for row in rows]
 
     def delete(self, name: str) -> TunedModel:
-        """Forget the model and its job's checkpoints; the caller deletes objects after the commit.
+        """Forget the model, its job's checkpoints and all permissions to use them; the caller
+        deletes objects after the commit.
 
         Raises ModelNotFound.
         """
@@ -62,6 +72,7 @@ class ModelRepository:
         if model is None:
             raise model_not_found(name)
         self._connection.execute(delete(models).where(models.c.name == name))
+        PermissionRepository(self._connection, self._scope).forget([name])
         CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
         return model
 
@@ -78,14 +89,18 @@ class ModelRepository:
         return ResolvedModel(name, base, delta)
 
     def _find_delta(self, name: str) -> tuple[str, Delta]:
-        tuned = self.find(name)
+        tuned = self.find_usable(name)
         if tuned is not None:
             return tuned.base, tuned.delta
-        checkpoint = CheckpointRepository(self._connection, self._scope).find_by_name(name)
+        checkpoint = CheckpointRepository(self._connection, self._scope).find_usable(name)
         if checkpoint is None:
             raise model_not_found(name)
         base = self._connection.scalar(select(jobs.c.base).where(jobs.c.id == checkpoint.job_id))
         return str(base), checkpoint.delta
+
+    def _usable(self) -> ColumnElement[bool]:
+        own = models.c.project_id == self._scope.project_id
+        return or_(own, is_granted(models.c.name, self._scope))
 
 
 def model_not_found(name: str) -> ModelNotFound:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    case,
     delete,
     func,
     insert,
@@ -19,7 +20,7 @@ from sqlalchemy import (
 )
 
 from service.core.database import database_now
-from service.core.domain.work import Claim, WorkItem, WorkKind
+from service.core.domain.work import Claim, WorkItem, WorkKind, WorkRequest
 from service.core.errors import StaleEpoch
 from service.core.ids import new_owner_id, new_work_id, owner_prefix
 from service.core.tables import work
@@ -55,8 +56,20 @@ class WorkRepository:
 
     def remove(self, kind: WorkKind, subject_id: str) -> None:
         """Nothing more to do; a claim still held on it is fenced from now on."""
+        self._connection.execute(delete(work).where(_of(kind, subject_id)))
+
+    def hold(self, kind: WorkKind, subject_id: str) -> None:
+        """Let nobody claim it until `unhold`; whoever has claimed it is asked to pause."""
+        asked = case((work.c.owner.is_not(None), WorkRequest.PAUSE), else_=None)
         self._connection.execute(
-            delete(work).where(work.c.kind == kind, work.c.subject_id == subject_id)
+            update(work).where(_of(kind, subject_id)).values(held=True, requested=asked)
+        )
+
+    def unhold(self, kind: WorkKind, subject_id: str) -> None:
+        """It may be claimed again, at its old age, once it is nobody's. An attempt that was asked
+        to pause still does."""
+        self._connection.execute(
+            update(work).where(_of(kind, subject_id)).values(held=False, rung_at=None)
         )
 
     def due(self, *, ring_again_seconds: float, limit: int = 100) -> list[WorkItem]:
@@ -65,8 +78,7 @@ class WorkRepository:
         rows = self._connection.execute(
             select(work)
             .where(
-                work.c.owner.is_(None),
-                work.c.not_before <= now,
+                _claimable(),
                 or_(work.c.rung_at.is_(None), work.c.rung_at < now - ring_again_seconds),
             )
             .order_by(work.c.priority.desc(), work.c.created_at)
@@ -105,9 +117,7 @@ class WorkRepository:
     ) -> Claim | None:
         """Claim one subject's work; None when it is gone, held by another, or not due."""
         row = self._connection.execute(
-            select(work.c.id).where(
-                work.c.kind == kind, work.c.subject_id == subject_id, _claimable()
-            )
+            select(work.c.id).where(_of(kind, subject_id), _claimable())
         ).first()
         return None if row is None else self._claim(row.id, worker, lease_seconds)
 
@@ -126,19 +136,28 @@ class WorkRepository:
         ).first()
         return None if row is None else _to_claim(row)
 
-    def check(self, claim: Claim) -> None:
-        """Lock the claimed row for this transaction. Raises StaleEpoch when the claim is lost."""
-        held = self._connection.scalar(select(work.c.id).where(_held(claim)).with_for_update())
-        if held is None:
-            raise _stale(claim)
+    def check(self, claim: Claim) -> WorkRequest | None:
+        """Lock the claimed row for this transaction; returns what is asked of its holder.
 
-    def beat(self, claim: Claim, *, lease_seconds: float) -> None:
-        """Prolong the lease. Raises StaleEpoch when the claim is lost."""
-        changed = self._connection.execute(
-            update(work).where(_held(claim)).values(lease_until=database_now() + lease_seconds)
-        ).rowcount
-        if not changed:
-            raise _stale(claim)
+        Raises StaleEpoch when the claim is lost.
+        """
+        row = self._connection.execute(
+            select(work.c.requested).where(_held(claim)).with_for_update()
+        ).first()
+        return _request(claim, row)
+
+    def beat(self, claim: Claim, *, lease_seconds: float) -> WorkRequest | None:
+        """Prolong the lease; returns what is asked of its holder.
+
+        Raises StaleEpoch when the claim is lost.
+        """
+        row = self._connection.execute(
+            update(work)
+            .where(_held(claim))
+            .values(lease_until=database_now() + lease_seconds)
+            .returning(work.c.requested)
+        ).first()
+        return _request(claim, row)
 
     def finish(self, claim: Claim) -> None:
         """Done for good. Raises StaleEpoch when the claim is lost."""
@@ -173,6 +192,7 @@ class WorkRepository:
                 owner=None,
                 lease_until=None,
                 rung_at=None,
+                requested=None,
                 failures=failures,
                 not_before=database_now() + pause,
             )
@@ -210,32 +230,42 @@ class WorkRepository:
     def waiting_before(self, subject_id: str) -> int | None:
         """How many open pieces of the same kind and pool stand before this one; None if it is
         not waiting."""
+        waiting = and_(work.c.owner.is_(None), work.c.held.is_(False))
         mine = self._connection.execute(
-            select(work).where(work.c.subject_id == subject_id, work.c.owner.is_(None))
+            select(work).where(work.c.subject_id == subject_id, waiting)
         ).first()
         if mine is None:
             return None
-        ahead = or_(
-            work.c.priority > mine.priority,
-            and_(work.c.priority == mine.priority, work.c.created_at < mine.created_at),
+        older = or_(
+            work.c.created_at < mine.created_at,
+            and_(work.c.created_at == mine.created_at, work.c.id < mine.id),
         )
+        ahead = or_(work.c.priority > mine.priority, and_(work.c.priority == mine.priority, older))
         return self._connection.scalar(
             select(func.count())
             .select_from(work)
-            .where(
-                work.c.kind == mine.kind, work.c.pool == mine.pool, work.c.owner.is_(None), ahead
-            )
+            .where(work.c.kind == mine.kind, work.c.pool == mine.pool, waiting, ahead)
         )
 
 
+def _of(kind: WorkKind, subject_id: str) -> ColumnElement[bool]:
+    return and_(work.c.kind == kind, work.c.subject_id == subject_id)
+
+
 def _claimable() -> ColumnElement[bool]:
-    return and_(work.c.owner.is_(None), work.c.not_before <= database_now())
+    return and_(work.c.owner.is_(None), work.c.held.is_(False), work.c.not_before <= database_now())
 
 
 def _held(claim: Claim) -> ColumnElement[bool]:
     return and_(
         work.c.id == claim.work_id, work.c.epoch == claim.epoch, work.c.owner == claim.owner
     )
+
+
+def _request(claim: Claim, row: Row[Any] | None) -> WorkRequest | None:
+    if row is None:
+        raise _stale(claim)
+    return None if row.requested is None else WorkRequest(row.requested)
 
 
 def _stale(claim: Claim) -> StaleEpoch:

@@ -9,6 +9,7 @@ Times are seconds since 1970 by the database's clock.
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -197,8 +199,22 @@ checkpoints = Table(
     Column("metrics", JSON, nullable=False),
     Column("key", String(512), nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("state_key", String(512)),
+    Column("state_digest", String(64)),
     Column("created_at", Double, nullable=False),
     Index(None, "job_id", "step"),
+)
+
+checkpoint_permissions = Table(  # for a name, which outlives the row of a checkpoint stored again
+    "checkpoint_permissions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("model_name", String(256), nullable=False),
+    Column("granted_project_id", _Id, ForeignKey("projects.id"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("model_name", "granted_project_id"),
+    Index(None, "project_id", "created_at", "id"),
 )
 
 models = Table(
@@ -214,6 +230,82 @@ models = Table(
     Column("digest", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     Index(None, "project_id", "created_at", "name"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("name", String(256), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("event_types", JSON, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("secret_hint", String(16), nullable=False),
+    Column("old_secret", Text),
+    Column("old_secret_until", Double),
+    Column("disabled_at", Double),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("endpoint_id", _Id, ForeignKey("webhook_endpoints.id"), nullable=False),
+    Column("event_id", _Id, nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempts", JSON, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Index(None, "endpoint_id", "created_at", "id"),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("project_id", _Id, ForeignKey("projects.id"), primary_key=True),
+    Column("route", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("holder", _Id),
+    Column("held_until", Double),
+    Column("status", Integer),
+    Column("media_type", String(128)),
+    Column("body", Text),
+    Column("is_sealed", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at"),
+)
+
+stored_completions = Table(
+    "stored_completions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("model", String(256), nullable=False),
+    Column("messages", JSON, nullable=False),
+    Column("answer", JSON, nullable=False),
+    Column("metadata", JSON(none_as_null=True)),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+)
+
+stored_completion_metadata = Table(  # as job_metadata
+    "stored_completion_metadata",
+    metadata,
+    Column("completion_id", _Id, ForeignKey("stored_completions.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", String(512), nullable=False),
+    _project(),
+    Index(None, "project_id", "name", "value"),
 )
 
 work = Table(
@@ -233,6 +325,8 @@ work = Table(
     Column("not_before", Double, nullable=False),
     Column("rung_at", Double),
     Column("progress", JSON(none_as_null=True)),
+    Column("held", Boolean, nullable=False, default=False, server_default=false()),
+    Column("requested", String(16)),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("kind", "subject_id"),
     Index(None, "pool", "kind", "not_before"),

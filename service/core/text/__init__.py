@@ -9,5 +9,17 @@ from service.core.text.codec import TextCodec
 from service.core.text.embedding import EmbeddingCodec
 from service.core.text.spans import TrainingTokens
 from service.core.text.stream import TokenStream
+from service.core.text.tool_calls import CallDelta, Found, ToolCallParser
+from service.core.text.tool_format import ToolFormat
 
-__all__ = ["EmbeddingCodec", "TextAssets", "TextCodec", "TokenStream", "TrainingTokens"]
+__all__ = [
+    "CallDelta",
+    "EmbeddingCodec",
+    "Found",
+    "TextAssets",
+    "TextCodec",
+    "TokenStream",
+    "ToolCallParser",
+    "ToolFormat",
+    "TrainingTokens",
+]

@@ -1,6 +1,7 @@
 """One base's text: everything between messages and token ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from service.core.errors import ChatTemplateError
 from service.core.text.assets import TextAssets
@@ -9,6 +10,8 @@ from service.core.text.messages import Message, Tool
 from service.core.text.spans import TrainingTokens, assistant_spans, message_weight, weigh
 from service.core.text.stream import TokenStream
 from service.core.text.template import ChatTemplate
+from service.core.text.token_bytes import TokenBytes
+from service.core.text.tool_format import ToolFormat
 
 
 class TextCodec:
@@ -84,9 +87,36 @@ class TextCodec:
             weights = (0.0, *weights[1:])
         return TrainingTokens((*context, *answer), weights)
 
-    def new_stream(self, *, stop: Sequence[str] = ()) -> TokenStream:
-        """A detokeniser for one answer."""
-        return TokenStream(self._tokenizer, stop)
+    def new_stream(
+        self, *, stop: Sequence[str] = (), visible: Mapping[int, str] | None = None
+    ) -> TokenStream:
+        """A detokeniser for one answer; of control tokens only those in `visible` give text."""
+        return TokenStream(self._tokenizer, stop, visible)
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a single token stands for."""
+        return self._token_bytes.of(token)
+
+    def control_token(self, text: str) -> int | None:
+        """The id of the special token that is written so, if there is one."""
+        for token_id, added in self._tokenizer.get_added_tokens_decoder().items():
+            if added.special and added.content == text:
+                return token_id
+        return None
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model's template writes tools."""
+        return self._template is not None and self._template.takes_tools
+
+    @property
+    def tool_format(self) -> ToolFormat | None:
+        """How the model calls tools, if its family is known."""
+        return self._template.tool_format if self._template else None
+
+    @cached_property
+    def _token_bytes(self) -> TokenBytes:
+        return TokenBytes(self._assets.tokenizer_json, self._tokenizer)
 
     def _chat_template(self) -> ChatTemplate:
         if self._template is None:

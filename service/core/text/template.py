@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
+from jinja2.meta import find_undeclared_variables
 
 from service.core.errors import ChatTemplateError
 from service.core.text.messages import Message, Tool, prepare
 from service.core.text.sandbox import STEPS, ChatTemplateSandbox, Steps
+from service.core.text.tool_format import tool_format_of
 
 _MAX_TEMPLATE_CHARACTERS = 100_000
 _REFUSALS = (TemplateError, TypeError, ValueError, KeyError, OverflowError, RecursionError)
@@ -25,11 +27,16 @@ class ChatTemplate:
                 f"{_MAX_TEMPLATE_CHARACTERS}."
             )
         try:
-            self._template = ChatTemplateSandbox().from_string(source)
+            sandbox = ChatTemplateSandbox()
+            self._template = sandbox.from_string(source)
+            self.takes_tools = "tools" in find_undeclared_variables(sandbox.parse(source))
+            """Whether the template writes what it is given as tools."""
         except (TemplateError, RecursionError) as error:
             raise ChatTemplateError(f"The chat template does not compile: {error}") from error
         self._special_tokens = dict(special_tokens)
         self._knows_developer = "developer" in source
+        self.tool_format = tool_format_of(source) if self.takes_tools else None
+        """How its family writes calls; None for families that are not known here."""
 
     def prepare(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """OpenAI's messages as `render` takes them."""

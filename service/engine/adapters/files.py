@@ -43,20 +43,37 @@ class AdapterFiles:
 def read_verified(digest: str, read: ReadFile) -> AdapterFiles:
     """Read manifest, configuration and weights. Raises AdapterCorrupt when one is not what the
     digest promises."""
-    manifest_bytes = read(MANIFEST_NAME, MAX_MANIFEST_BYTES)
-    if hashlib.sha256(manifest_bytes).hexdigest() != digest:
+    listing = read_listing(digest, read)
+    return AdapterFiles(
+        manifest=listing.manifest,
+        manifest_bytes=listing.content,
+        config=listing.read(CONFIG_NAME, _MAX_CONFIG_BYTES, read),
+        weights=listing.read(WEIGHTS_NAME, _MAX_WEIGHTS_BYTES, read),
+    )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A manifest that its digest has proven."""
+
+    manifest: Manifest
+    content: bytes
+
+    def read(self, name: str, limit: int, read: ReadFile) -> bytes:
+        """One of its files. Raises AdapterCorrupt when it is not what the manifest says."""
+        listed = {file.name: file for file in self.manifest.files}
+        return _read_listed(listed.get(name), name, limit, read)
+
+
+def read_listing(digest: str, read: ReadFile) -> Listing:
+    """Raises AdapterCorrupt when the manifest is not what the digest promises."""
+    content = read(MANIFEST_NAME, MAX_MANIFEST_BYTES)
+    if hashlib.sha256(content).hexdigest() != digest:
         raise AdapterCorrupt(f"the manifest does not match the digest {digest}")
     try:
-        manifest = Manifest.from_bytes(manifest_bytes)
-        listed = {file.name: file for file in manifest.files}
+        return Listing(Manifest.from_bytes(content), content)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise AdapterCorrupt("the manifest is not one of a known format") from error
-    return AdapterFiles(
-        manifest=manifest,
-        manifest_bytes=manifest_bytes,
-        config=_read_listed(listed.get(CONFIG_NAME), CONFIG_NAME, _MAX_CONFIG_BYTES, read),
-        weights=_read_listed(listed.get(WEIGHTS_NAME), WEIGHTS_NAME, _MAX_WEIGHTS_BYTES, read),
-    )
 
 
 def _read_listed(file: ManifestFile | None, name: str, limit: int, read: ReadFile) -> bytes:

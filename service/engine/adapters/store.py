@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from service.core.engine_protocol import DeltaRef
+from service.core.engine_protocol import DeltaRef, ResumePoint
 from service.core.errors import AdapterCorrupt, EngineUnavailable
 from service.core.storage import ObjectStore
 from service.engine.adapters.disk import AdapterDisk
@@ -15,8 +15,9 @@ from service.engine.adapters.files import AdapterFiles, read_verified
 from service.engine.adapters.memory import AdapterMemory
 from service.engine.adapters.remote import remote_reader
 from service.engine.adapters.shapes import LinearShapes
+from service.engine.adapters.states import read_state
 from service.engine.adapters.weights import read_weights
-from service.engine.parts import AdapterWeights
+from service.engine.parts import AdapterWeights, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,10 @@ class AdapterStore:
     def loaded_ids(self) -> tuple[str, ...]:
         with self._lock:
             return self._memory.ids()
+
+    def load_state(self, point: ResumePoint) -> TrainingState:
+        """Straight from the object store: a state is read once, so no cache keeps it."""
+        return read_state(self._store, point)
 
     def close(self) -> None:
         """Let running loads end; those that have not begun fail with EngineUnavailable."""

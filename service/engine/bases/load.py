@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from service.core import object_keys
 from service.core.errors import ConfigurationError
 from service.core.settings import Settings
+from service.core.text import TextAssets
 from service.engine.bases.device import choose_device, choose_dtype
 from service.engine.bases.prepare import PreparedBase, prepare_base
 from service.engine.parts import LoadedBase
@@ -43,6 +44,7 @@ def load_prepared(name: str, prepared: PreparedBase, settings: Settings) -> Load
         device=device,
         context_length=_context_length(prepared.folder, model),
         model=model,
+        text=TextAssets.from_pretrained_folder(prepared.folder),
     )
 
 

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Frame:
-    tokens: dict[str, list[int]] = field(default_factory=dict)
+    tokens: dict[str, list[StreamTokens]] = field(default_factory=dict)
     finished: list[FinishedStream] = field(default_factory=list)
 
 
@@ -28,8 +28,8 @@ class FrameCollector:
     def __init__(self) -> None:
         self._frames: dict[FrameSink, _Frame] = {}
 
-    def add_token(self, sink: FrameSink, request: str, token: int) -> None:
-        self._frame(sink).tokens.setdefault(request, []).append(token)
+    def add(self, sink: FrameSink, growth: StreamTokens) -> None:
+        self._frame(sink).tokens.setdefault(growth.request, []).append(growth)
 
     def finish(
         self,
@@ -46,10 +46,7 @@ class FrameCollector:
         """One frame to every sink that has news."""
         frames, self._frames = self._frames, {}
         for sink, frame in frames.items():
-            tokens = tuple(
-                StreamTokens(request=request, tokens=tuple(tokens))
-                for request, tokens in frame.tokens.items()
-            )
+            tokens = tuple(map(StreamTokens.join, frame.tokens.values()))
             try:
                 sink(StepFrame(tokens=tokens, finished=tuple(frame.finished)))
             except Exception:  # one broken connection must not end everybody's streams

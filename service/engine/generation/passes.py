@@ -1,16 +1,36 @@
 """Streams into packed batches, and sampled tokens out of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import torch
+
+from service.core.engine_protocol import TokenLogprob
 from service.engine.generation.kv_cache import KvCache
+from service.engine.generation.logprobs import log_probabilities, pieces, report
 from service.engine.generation.paged_attention import PagedDecode, PagedPrefill, PrefillSegment
 from service.engine.generation.sampling import sample
 from service.engine.generation.stream import Stream
 from service.engine.layers import AdapterSlots, RowPlan, ServedRuns, SlottedRows
 from service.engine.runner import BaseRunner, PackedBatch
 
-Sampled = list[tuple[Stream, int | None]]
-"""The next token of each stream; None where the model's numbers are not finite."""
+
+@dataclass(frozen=True)
+class Sampled:
+    """What a pass found for one stream."""
+
+    stream: Stream
+    token: int | None
+    """The next one; None where the model's numbers are not finite."""
+    logprob: TokenLogprob | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Log-probabilities of the next tokens of a stream's prompt."""
+
+    stream: Stream
+    logprobs: tuple[TokenLogprob, ...]
 
 
 class StreamPasses:
@@ -22,7 +42,7 @@ class StreamPasses:
         base = runner.base
         self._slots = AdapterSlots(runner.linears, dtype=base.dtype, device=base.device)
 
-    def decode(self, streams: Sequence[Stream]) -> Sampled:
+    def decode(self, streams: Sequence[Stream]) -> list[Sampled]:
         """The one pending token of each stream."""
         ordered, adapters = self._order(streams)
         lengths = [len(stream.tokens) for stream in ordered]
@@ -35,10 +55,9 @@ class StreamPasses:
         hidden = self._runner.hidden(batch)
         for stream in ordered:
             stream.computed += 1
-        tokens = sample(self._runner.logits(hidden), [stream.draw for stream in ordered])
-        return list(zip(ordered, tokens, strict=True))
+        return _choose(self._runner.logits(hidden), ordered)
 
-    def prefill(self, streams: Sequence[Stream], budget: int) -> Sampled:
+    def prefill(self, streams: Sequence[Stream], budget: int) -> tuple[list[Scored], list[Sampled]]:
         """At most `budget` pending tokens, in the order given; samples where none is left."""
         chunks: list[tuple[Stream, int]] = []
         for stream in streams:
@@ -47,6 +66,7 @@ class StreamPasses:
                 chunks.append((stream, count))
                 budget -= count
         hidden = self._runner.hidden(self._prefill_batch(chunks))
+        scored = self._score_prompts(hidden, chunks)
         complete: list[Stream] = []
         last_rows: list[int] = []
         row = 0
@@ -57,10 +77,36 @@ class StreamPasses:
                 complete.append(stream)
                 last_rows.append(row - 1)
         if not complete:
-            return []
-        logits = self._runner.logits(hidden[last_rows])
-        tokens = sample(logits, [stream.draw for stream in complete])
-        return list(zip(complete, tokens, strict=True))
+            return scored, []
+        return scored, _choose(self._runner.logits(hidden[last_rows]), complete)
+
+    def _score_prompts(
+        self, hidden: torch.Tensor, chunks: Sequence[tuple[Stream, int]]
+    ) -> list[Scored]:
+        """Of the streams that ask for it; a prompt that is computed again is not told again."""
+        found = []
+        row = 0
+        for stream, count in chunks:
+            sampling = stream.request.sampling
+            if sampling.prompt_logprobs:
+                # The row of position p tells of the token at p + 1.
+                end = min(stream.computed + count + 1, len(stream.request.tokens))
+                first = row + stream.scored - 1 - stream.computed
+                targets = stream.request.tokens[stream.scored : end]
+                rows = hidden[first : first + len(targets)]
+                entries = self._score(rows, targets, sampling.top_logprobs or 0)
+                stream.scored = max(end, stream.scored)
+                found.append(Scored(stream, tuple(entries)))
+            row += count
+        return found
+
+    def _score(self, hidden: torch.Tensor, targets: Sequence[int], top: int) -> list[TokenLogprob]:
+        entries: list[TokenLogprob] = []
+        for part in pieces(len(targets)):
+            logprobs = log_probabilities(self._runner.logits(hidden[part]))
+            wanted = targets[part]
+            entries += report(logprobs, wanted, [top] * len(wanted))
+        return entries
 
     def _prefill_batch(self, chunks: Sequence[tuple[Stream, int]]) -> PackedBatch:
         tokens: list[int] = []
@@ -92,3 +138,22 @@ class StreamPasses:
             zip(streams, slots, strict=True), key=lambda pair: (pair[1] is None, pair[1] or 0)
         )
         return [s for s, _ in ordered], SlottedRows(self._slots, [slot for _, slot in ordered])
+
+
+def _choose(logits: torch.Tensor, streams: Sequence[Stream]) -> list[Sampled]:
+    """A token for each row of (rows, vocabulary), which rules of streams change in place."""
+    reporting = [row for row, stream in enumerate(streams) if stream.reports]
+    own = log_probabilities(logits[reporting]) if reporting else None
+    for row, stream in enumerate(streams):
+        if stream.rules is not None:
+            stream.rules.apply(logits[row])
+    tokens = sample(logits, [stream.draw for stream in streams])
+    entries: dict[int, TokenLogprob] = {}
+    if own is not None:
+        drawn = [tokens[row] or 0 for row in reporting]
+        top = [streams[row].request.sampling.top_logprobs or 0 for row in reporting]
+        entries = dict(zip(reporting, report(own, drawn, top), strict=True))
+    return [
+        Sampled(stream, token, entries.get(row))
+        for row, (stream, token) in enumerate(zip(streams, tokens, strict=True))
+    ]

@@ -3,7 +3,10 @@
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from llguidance import LLMatcher
+
 from service.core.engine_protocol import AddRequest
+from service.engine.generation.logit_rules import LogitRules
 from service.engine.generation.sampling import Draw
 from service.engine.interface import FrameSink
 from service.engine.layers import ServedAdapter
@@ -25,6 +28,11 @@ class Stream:
     blocks: list[int] = field(default_factory=list)
     adapter: ServedAdapter | None = None
     loading: Future[AdapterWeights] | None = None
+    rules: LogitRules | None = None
+    """None for most streams: their logits stay as they are."""
+    guiding: Future[LLMatcher] | None = None
+    scored: int = 1
+    """Tokens of the prompt whose log-probabilities were reported; the first has none."""
 
     def __post_init__(self) -> None:
         self.tokens = list(self.request.tokens)
@@ -42,4 +50,27 @@ class Stream:
     def draw(self) -> Draw:
         """How the next token is drawn."""
         sampling = self.request.sampling
-        return Draw(sampling.temperature, sampling.top_p, sampling.seed, len(self.tokens))
+        return Draw(
+            sampling.temperature,
+            sampling.top_p,
+            sampling.seed,
+            len(self.tokens),
+            sampling.top_k,
+            sampling.min_p,
+        )
+
+    @property
+    def reports(self) -> bool:
+        """Whether it tells the log-probabilities of its tokens."""
+        return self.request.sampling.top_logprobs is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether adapter and guide have arrived, or failed to."""
+        return all(part is None or part.done() for part in (self.loading, self.guiding))
+
+    def append(self, token: int) -> None:
+        """A token that belongs to the answer."""
+        self.tokens.append(token)
+        if self.rules is not None:
+            self.rules.note(token)

@@ -1,15 +1,17 @@
 """The streams of one base: who waits, who is computed, who gives way."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import torch
 
-from service.core.engine_protocol import AddRequest, FinishReason
+from service.core.engine_protocol import AddRequest, FinishReason, StreamTokens, TokenLogprob
 from service.core.errors import AdapterCorrupt, ContextLengthExceeded, InvalidRequest, ServiceError
 from service.engine.generation.frames import FrameCollector
+from service.engine.generation.guides import GuideCompiler
 from service.engine.generation.kv_cache import KvCache
+from service.engine.generation.logit_rules import LogitRules
 from service.engine.generation.passes import Sampled, StreamPasses
 from service.engine.generation.resident_adapters import ResidentAdapters
 from service.engine.generation.stream import Stream
@@ -43,6 +45,7 @@ class BaseStreams:
             device=runner.base.device,
         )
         self._passes = StreamPasses(runner, self._cache)
+        self._guides = GuideCompiler(runner.base.text, vocabulary=runner.vocabulary)
         self._arrivals = count()
         self._waiting: deque[Stream] = deque()
         self._running: list[Stream] = []
@@ -59,11 +62,14 @@ class BaseStreams:
     @property
     def can_step(self) -> bool:
         """Whether a step would compute something or bring something to its end."""
-        return bool(self._running) or any(_is_loaded(stream) for stream in self._waiting)
+        return bool(self._running) or any(stream.is_ready for stream in self._waiting)
 
     def add(self, request: AddRequest, sink: FrameSink) -> None:
         """Put a stream into the waiting line, or end it with its error."""
         stream = Stream(request, sink, next(self._arrivals))
+        stream.rules = LogitRules.of(
+            request.sampling, request.tokens, device=self._runner.base.device
+        )
         try:
             self._check(stream)
         except ServiceError as error:
@@ -73,6 +79,9 @@ class BaseStreams:
         if request.model.delta is not None:
             stream.loading = self._adapters.pin(request.model.delta)
             stream.loading.add_done_callback(lambda _: self._wake())
+        if request.sampling.guide is not None:
+            stream.guiding = self._guides.compile(request.sampling.guide)
+            stream.guiding.add_done_callback(lambda _: self._wake())
 
     def abort(self, request: str, sink: FrameSink) -> None:
         for stream in (*self._waiting, *self._running):
@@ -80,8 +89,9 @@ class BaseStreams:
                 self._finish(stream, "abort")
                 return
 
-    def fail_all(self, error: ServiceError) -> None:
+    def close(self, error: ServiceError) -> None:
         """End every stream, because nothing will be computed any more."""
+        self._guides.close()
         for stream in (*self._waiting, *self._running):
             self._finish(stream, "error", error)
 
@@ -96,7 +106,10 @@ class BaseStreams:
             self._deliver(self._passes.decode(decoding))
         if prefilling:
             budget = self._limits.prefill_chunk_tokens
-            self._deliver(self._passes.prefill(prefilling, budget))
+            scored, sampled = self._passes.prefill(prefilling, budget)
+            for growth in scored:
+                self._report(growth.stream, prompt_logprobs=growth.logprobs)
+            self._deliver(sampled)
 
     def _check(self, stream: Stream) -> None:
         base = self._runner.base
@@ -109,13 +122,22 @@ class BaseStreams:
             )
         if not all(0 <= token < self._runner.vocabulary for token in stream.tokens):
             raise InvalidRequest(f"the prompt holds a token that {base.name!r} does not know")
+        sampling = stream.request.sampling
+        for param, tokens in (
+            ("logit_bias", sampling.logit_bias),
+            ("stop_token_ids", sampling.stop_token_ids),
+        ):
+            if not all(0 <= token < self._runner.vocabulary for token in tokens):
+                raise InvalidRequest(
+                    f"'{param}' names a token that {base.name!r} does not know; it knows "
+                    f"{self._runner.vocabulary}.",
+                    param=param,
+                )
 
     def _admit(self) -> None:
         """First come, first served; a stream whose adapter is on its way holds up nobody."""
         for stream in tuple(self._waiting):
-            if not _is_loaded(stream):
-                continue
-            if not self._cast_adapter(stream):
+            if not stream.is_ready or not self._equip(stream):
                 continue
             blocks = self._cache.blocks_for(len(stream.tokens))
             no_place = len(self._running) >= self._limits.max_streams
@@ -125,16 +147,18 @@ class BaseStreams:
             stream.blocks = self._cache.take(blocks)
             self._running.append(stream)
 
-    def _cast_adapter(self, stream: Stream) -> bool:
-        """Whether the stream can go on; one with a broken adapter has ended."""
+    def _equip(self, stream: Stream) -> bool:
+        """Whether the stream can go on; one with a broken adapter or guide has ended."""
         delta = stream.request.model.delta
-        if delta is not None and stream.adapter is None:
-            assert stream.loading is not None
-            try:
+        try:
+            if delta is not None and stream.adapter is None:
+                assert stream.loading is not None
                 stream.adapter = self._adapters.cast(delta, stream.loading)
-            except ServiceError as error:
-                self._finish(stream, "error", error)
-                return False
+            if stream.guiding is not None and stream.rules is not None:
+                stream.rules.matcher, stream.guiding = stream.guiding.result(), None
+        except ServiceError as error:
+            self._finish(stream, "error", error)
+            return False
         return True
 
     def _make_room(self) -> None:
@@ -152,18 +176,53 @@ class BaseStreams:
         self._running.remove(stream)
         self._waiting.appendleft(stream)
 
-    def _deliver(self, sampled: Sampled) -> None:
-        for stream, token in sampled:
-            sampling = stream.request.sampling
-            if token is None:
-                self._finish(stream, "error", _not_finite(stream))
-            elif token in sampling.stop_token_ids:
-                self._finish(stream, "stop")
-            else:
-                stream.tokens.append(token)
-                self._frames.add_token(stream.sink, stream.request.request, token)
-                if stream.answered == sampling.max_tokens:
-                    self._finish(stream, "length")
+    def _deliver(self, found: Sequence[Sampled]) -> None:
+        for sampled in found:
+            try:
+                self._take(sampled)
+            except ServiceError as error:
+                self._finish(sampled.stream, "error", error)
+
+    def _take(self, sampled: Sampled) -> None:
+        """Append the token, or end the stream. Raises what ends it with an error."""
+        stream, token = sampled.stream, sampled.token
+        sampling = stream.request.sampling
+        if token is None:
+            raise _not_finite(stream)
+        if stream.answered == sampling.max_tokens:  # nothing was to be drawn
+            self._finish(stream, "length")
+        elif token in sampling.stop_token_ids:
+            self._finish(stream, "stop")
+        else:
+            stream.append(token)
+            logprobs = () if sampled.logprob is None else (sampled.logprob,)
+            self._report(stream, tokens=(token,), logprobs=logprobs)
+            self._finish_if_complete(stream)
+
+    def _finish_if_complete(self, stream: Stream) -> None:
+        if stream.rules is not None:
+            stream.rules.check()
+        if stream.rules is not None and stream.rules.is_complete:
+            self._finish(stream, "stop")
+        elif stream.answered == stream.request.sampling.max_tokens:
+            self._finish(stream, "length")
+
+    def _report(
+        self,
+        stream: Stream,
+        *,
+        tokens: tuple[int, ...] = (),
+        logprobs: tuple[TokenLogprob, ...] = (),
+        prompt_logprobs: tuple[TokenLogprob, ...] = (),
+    ) -> None:
+        # Built of values that are right by construction: this happens for every token.
+        growth = StreamTokens.model_construct(
+            request=stream.request.request,
+            tokens=tokens,
+            logprobs=logprobs,
+            prompt_logprobs=prompt_logprobs,
+        )
+        self._frames.add(stream.sink, growth)
 
     def _finish(
         self, stream: Stream, reason: FinishReason, error: ServiceError | None = None
@@ -181,10 +240,6 @@ class BaseStreams:
         self._cache.give_back(stream.blocks)
         stream.blocks = []
         stream.computed = 0
-
-
-def _is_loaded(stream: Stream) -> bool:
-    return stream.loading is None or stream.loading.done()
 
 
 def _not_finite(stream: Stream) -> ServiceError:

@@ -105,7 +105,7 @@ class _Connection:
         try:
             while True:
                 frame = await self._outbox.take()
-                await self._websocket.send_text(frame.model_dump_json())
+                await self._websocket.send_text(frame.model_dump_json(exclude_defaults=True))
         except WebSocketDisconnect:
             return
 

@@ -3,7 +3,6 @@
 import logging
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -38,20 +37,23 @@ from service.engine.training.sessions import TrainingSessions
 logger = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Share:
-    """What one session gives to a pass: its next micro-batches."""
+    """What one session gives to a pass: its next micro-batch."""
 
     session: Session
     computation: Computation
-    batches: list[MicroBatch]
+
+    @property
+    def batch(self) -> MicroBatch:
+        return self.computation.remaining[0]
 
     @property
     def part(self) -> PassPart:
         command = self.computation.command
         return PassPart(
             self.session.adapter,
-            tuple(row for batch in self.batches for row in batch.rows),
+            self.batch.rows,
             command.normalizer,
             self.session.request.seed,
             command.step,
@@ -85,13 +87,13 @@ class TrainingLoop:
             ready = self._sessions.ready_held()
         for session in ready:
             self._run_instant_commands(session)
-        computing = [session for session in ready if self._begin(session)]
-        if computing:
+        shares = [share for session in ready if (share := self._begin(session))]
+        if shares:
             self._turn += 1
-            first = self._turn % len(computing)
+            first = self._turn % len(shares)
             limits = self._limits
             budget = limits.streaming_merged_tokens if streaming else limits.merged_tokens
-            self._run_pass(_choose([*computing[first:], *computing[:first]], budget))
+            self._run_pass(_choose([*shares[first:], *shares[:first]], budget))
 
     def _run_instant_commands(self, session: Session) -> None:
         while (command := self._head(session)) is not None:
@@ -126,17 +128,20 @@ class TrainingLoop:
         with self._lock:
             session.answer(stored)
 
-    def _begin(self, session: Session) -> bool:
-        """Whether the session has a computation under way or begins one."""
+    def _begin(self, session: Session) -> _Share | None:
+        """The session's part in the next pass, if it has a computation or can begin one."""
         command = self._head(session)
-        if command is None:
-            return False
+        if not isinstance(command, Forward | ForwardBackward):
+            return None  # nothing, or what has only just been appended
         if session.computation is None:
-            assert isinstance(command, Forward | ForwardBackward)
             self._guard(session, command.seq, partial(self._start_computing, session, command))
-        if session.computation is not None and not session.computation.remaining:
-            self._finish(session, session.computation)  # a command without rows
-        return session.computation is not None
+        computation = session.computation
+        if computation is None:
+            return None
+        if not computation.remaining:  # a command without rows
+            self._finish(session, computation)
+            return None
+        return _Share(session, computation)
 
     def _start_computing(self, session: Session, command: Forward | ForwardBackward) -> None:
         limit = self._limits.micro_batch_tokens
@@ -168,9 +173,7 @@ class TrainingLoop:
             )
         if outcome.gradients is not None:
             share.session.adapter.add_gradient(outcome.gradients)
-        for batch in share.batches:
-            share.computation.finish_micro_batch(losses[: len(batch.rows)])
-            losses = losses[len(batch.rows) :]
+        share.computation.finish_micro_batch(losses)
         if not share.computation.remaining:
             self._finish(share.session, share.computation)
 
@@ -209,34 +212,18 @@ def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
     return measure_and_differentiate(runner, parts)
 
 
-def _choose(sessions: Sequence[Session], budget: int) -> list[_Share]:
-    """Whole micro-batches in turn, of one base and one kind, until the budget is full.
-
-    The first always gets one.
-    """
-    shares = [
-        _Share(session, session.computation, [])
-        for session in sessions
-        if session.computation is not None and _goes_with(session, sessions[0])
-    ]
-    upcoming = [deque(share.computation.remaining) for share in shares]
-    chosen_tokens = 0
-    took = True
-    while took:
-        took = False
-        for share, batches in zip(shares, upcoming, strict=True):
-            if batches and (not chosen_tokens or chosen_tokens + batches[0].tokens <= budget):
-                chosen_tokens += batches[0].tokens
-                share.batches.append(batches.popleft())
-                took = True
-    return [share for share in shares if share.batches]
-
-
-def _goes_with(session: Session, first: Session) -> bool:
-    if session.computation is None or first.computation is None:
-        return False
-    same_kind = session.computation.command.op == first.computation.command.op
-    return same_kind and session.runner is first.runner
+def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
+    """The first, and what fits beside it: the same base, the same kind of command, whole
+    micro-batches, at most one a job, since its activations are what a pass needs memory for."""
+    first = shares[0]
+    chosen, tokens = [first], first.batch.tokens
+    for share in shares[1:]:
+        same_base = share.session.runner is first.session.runner
+        same_kind = share.computation.command.op == first.computation.command.op
+        if same_base and same_kind and tokens + share.batch.tokens <= budget:
+            chosen.append(share)
+            tokens += share.batch.tokens
+    return chosen
 
 
 def _as_service_error(error: Exception) -> ServiceError:

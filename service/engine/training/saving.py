@@ -1,13 +1,11 @@
 """A session's weights on their way to the object store."""
 
-import json
-from collections.abc import Callable, Mapping
-
-import torch
+from collections.abc import Callable
 
 from service.core.engine_protocol import Save, StoredFile
 from service.engine.parts import AdapterSink
 from service.engine.training.session import Session
+from service.engine.training.states import take_state
 
 Storing = Callable[[], tuple[StoredFile, ...]]
 
@@ -24,30 +22,6 @@ def take_snapshot(session: Session, command: Save, sink: AdapterSink) -> Storing
             lambda: sink.store_adapter(prefix, weights, base=base, job=request.job, step=step)
         )
     if "state" in command.parts:
-        tensors, metadata = _state(session, step)
-        writers.append(lambda: sink.store_state(prefix, tensors, metadata))
+        state = take_state(session, step)
+        writers.append(lambda: sink.store_state(prefix, state.tensors, state.metadata))
     return lambda: tuple(file for write in writers for file in write())
-
-
-def _state(session: Session, step: int) -> tuple[Mapping[str, torch.Tensor], Mapping[str, str]]:
-    """Weights and moments by layer, so that the file does not depend on how they lie in memory."""
-    adapter, optimizer = session.adapter, session.optimizer
-    tensors: dict[str, torch.Tensor] = {}
-    for kind, flat in (
-        ("weights", adapter.weights),
-        ("first_moment", optimizer.first_moment),
-        ("second_moment", optimizer.second_moment),
-    ):
-        copied = flat.detach().to("cpu", copy=True)
-        for name, pair in adapter.cut(copied).items():
-            tensors[f"{kind}.{name}.a"], tensors[f"{kind}.{name}.b"] = pair.a, pair.b
-    metadata = {
-        "format": "1",
-        "job": session.request.job,
-        "step": str(step),
-        "optimizer_steps": str(optimizer.steps),
-        "seed": str(session.request.seed),
-        "base_digest": session.runner.base.digest,
-        "tuning": json.dumps(adapter.tuning.model_dump(mode="json"), sort_keys=True),
-    }
-    return tensors, metadata

@@ -18,7 +18,6 @@ from service.core.errors import (
     SessionNotFound,
     StaleEpoch,
     TooManyRequests,
-    UnsupportedParameter,
 )
 from service.engine.generation.resident_adapters import check_fit
 from service.engine.parts import AdapterSource, EngineLimits
@@ -26,6 +25,7 @@ from service.engine.runner import BaseRunner
 from service.engine.training.adapter import TrainedAdapter
 from service.engine.training.optimizer import AdamW
 from service.engine.training.session import Session
+from service.engine.training.states import restore_state
 
 
 class TrainingSessions:
@@ -57,11 +57,6 @@ class TrainingSessions:
         """See EngineCore."""
         if request.base not in self._runners:
             raise ModelNotFound(f"this engine does not hold the base {request.base!r}")
-        if request.resume is not None:
-            raise UnsupportedParameter(
-                "this engine cannot resume a training state; open the session without it",
-                param="resume",
-            )
         with self._lock:
             session, is_new = self._find_or_open_held(request)
         if is_new:
@@ -149,14 +144,16 @@ class TrainingSessions:
     def _prepare(self, session: Session) -> None:
         request = session.request
         adapter = TrainedAdapter(session.runner, request.tuning)
-        if request.start_from is None:
-            adapter.initialise(request.seed)
-        else:
+        session.adapter, session.optimizer = adapter, AdamW(adapter)
+        if request.resume is not None:
+            restore_state(session, self._source.load_state(request.resume))
+        elif request.start_from is not None:
             stored = self._source.get_loaded(request.start_from)
             stored = stored or self._source.load(request.start_from).result()
             check_fit(session.runner, stored)
             adapter.start_from(stored)
-        session.adapter, session.optimizer = adapter, AdamW(adapter)
+        else:
+            adapter.initialise(request.seed)
         session.ready.set()
 
     @contextmanager

@@ -50,6 +50,15 @@ def test_a_beat_prolongs_the_lease(shop: Shop, claim: Claim) -> None:
     assert not is_fenced(control)
 
 
+def test_a_beat_brings_the_wish_to_pause(shop: Shop, claim: Claim) -> None:
+    control = AttemptControl()
+    with shop.database.transaction() as connection:
+        WorkRepository(connection).hold(claim.kind, claim.subject_id)
+    with heartbeat(shop.database, claim, control):
+        poll_until(lambda: control.is_asked_to_pause, "the attempt is asked to pause")
+    assert not is_fenced(control)
+
+
 def test_work_that_was_removed_fences_the_attempt(shop: Shop, claim: Claim) -> None:
     control = AttemptControl()
     with heartbeat(shop.database, claim, control):

@@ -7,7 +7,7 @@ import pytest
 from jobs.methods.reporting import StepReport
 from jobs.runner.attempt import Attempt, claim_best
 from jobs.runner.control import AttemptControl
-from jobs.runner.recorder import Recorder, metrics_event
+from jobs.runner.recorder import Recorder, metrics_event, report_of
 from jobs.runner.results_file import results_csv
 from service.core.domain.work import WorkKind
 from service.core.errors import StaleEpoch
@@ -85,10 +85,28 @@ def test_a_stale_attempt_records_nothing(shop: Shop, attempt: Attempt) -> None:
 
 
 def test_an_event_names_its_losses_and_leaves_out_what_is_not_finite() -> None:
-    event = metrics_event(StepReport(3, 40, 0.5, {"train_loss": 1.234, "valid_loss": math.inf}))
+    report = StepReport(3, 40, 0.5, {"train_loss": 1.234, "valid_loss": math.inf}, tokens=7)
+    event = metrics_event(report)
 
     assert event.message == "Step 3/40: training loss=1.23"
-    assert event.data == {"step": 3, "total_steps": 40, "train_loss": 1.234}
+    expected = {"step": 3, "total_steps": 40, "epoch": 0.5, "tokens": 7, "train_loss": 1.234}
+    assert event.data == expected
+    assert report_of(event.data) == StepReport(3, 40, 0.5, {"train_loss": 1.234}, tokens=7)
+
+
+def test_a_step_that_was_told_before_is_not_told_again(shop: Shop, attempt: Attempt) -> None:
+    earlier = Recorder(attempt)
+    for step in (1, 2, 3):
+        earlier.report(report(step))
+    earlier.flush()
+
+    again = Recorder(attempt, written=earlier.reports, after_step=1)
+    for step in (2, 3, 4):
+        again.report(report(step))
+    again.flush()
+
+    assert shop.steps(attempt.claim.subject_id) == [1, 2, 3, 4]
+    assert [told.step for told in again.reports] == [1, 2, 3, 4]
 
 
 def test_the_result_file_leaves_out_what_was_not_measured() -> None:

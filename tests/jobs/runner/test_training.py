@@ -75,7 +75,8 @@ def test_metrics_events_carry_what_was_measured_and_progress_follows(
     metrics = [event for event in shop.events(job_id) if event.type == "metrics"]
     assert metrics[0].message.startswith(f"Step 0/{TOTAL_STEPS}: full validation loss=")
     assert set(metrics[1].data) == {
-        *("step", "total_steps", "train_loss", "train_mean_token_accuracy", "learning_rate"),
+        *("step", "total_steps", "epoch", "tokens", "train_loss", "train_mean_token_accuracy"),
+        "learning_rate",
         *("grad_norm", "tokens_per_second", "valid_loss", "valid_mean_token_accuracy"),
     }
     assert "full_valid_loss" in metrics[3].data

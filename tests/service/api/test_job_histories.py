@@ -13,7 +13,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection
 
 from service.core.domain.jobs import JobStatus
-from service.core.domain.work import Claim, WorkKind
+from service.core.domain.work import Claim, WorkKind, WorkRequest
 from service.core.errors import StaleEpoch
 from service.core.lifecycle import MOVES, TERMINAL
 from service.core.repositories.jobs import JobRepository
@@ -60,6 +60,26 @@ class JobHistories(RuleBasedStateMachine):
         else:
             assert response.json()["status"] == "cancelled"
 
+    @rule(job_id=jobs)
+    def pause(self, job_id: str) -> None:
+        before = self.status(job_id)
+        response = self.http.post(f"/v1/fine_tuning/jobs/{job_id}/pause")
+        if before in (JobStatus.QUEUED, JobStatus.RUNNING):
+            assert response.json()["status"] == "paused"
+        else:
+            assert response.status_code == 400
+            assert response.json()["error"]["code"] == "job_not_pausable"
+
+    @rule(job_id=jobs)
+    def resume(self, job_id: str) -> None:
+        before = self.status(job_id)
+        response = self.http.post(f"/v1/fine_tuning/jobs/{job_id}/resume")
+        if before is JobStatus.PAUSED:
+            assert response.json()["status"] == "queued"
+        else:
+            assert response.status_code == 400
+            assert response.json()["error"]["code"] == "job_not_resumable"
+
     @rule(target=claims, job_id=jobs, kind=st.sampled_from(WorkKind))
     def claim(self, job_id: str, kind: WorkKind) -> Claim | None:
         with self.api.database.transaction() as connection:
@@ -86,9 +106,9 @@ class JobHistories(RuleBasedStateMachine):
         self, work: WorkRepository, connection: Connection, claim: Claim, *, lost: bool
     ) -> None:
         jobs = JobRepository(connection, self.scope)
-        if lost:
+        if lost or work.check(claim) is WorkRequest.PAUSE:
             work.release(claim, failed=False)
-            if claim.kind is WorkKind.TRAINING:
+            if jobs.get(claim.subject_id).status is JobStatus.RUNNING:
                 jobs.move(claim.subject_id, JobStatus.QUEUED)
             return
         work.finish(claim)

@@ -4,6 +4,8 @@ import httpx2
 import pytest
 
 from service.api.app import create_app
+from service.core.domain.webhooks import WebhookEventType
+from service.core.repositories.deliveries import emit
 from service.core.settings import Settings
 from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
@@ -14,6 +16,23 @@ ROUTES = sorted(
     for method in operations
     if "{" in path
 )
+
+BODIES: dict[str, dict[str, object]] = {
+    "/v1/chat/completions/{completion_id}": {"metadata": None},
+    "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
+    "/v1/uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
+    "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
+}
+"""What operations that need a body are sent."""
+
+
+REFUSED = {
+    ("DELETE", "/v1/files/{file_id}"),  # the job reads it
+    ("POST", "/v1/fine_tuning/jobs/{fine_tuning_job_id}/pause"),  # it is being validated
+    ("POST", "/v1/fine_tuning/jobs/{fine_tuning_job_id}/resume"),
+    ("POST", "/v1/uploads/{upload_id}/parts"),  # no part is sent
+    ("POST", "/v1/uploads/{upload_id}/complete"),  # it has no such part
+}
 
 
 @pytest.fixture
@@ -44,13 +63,53 @@ def owned(
     ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
+    other = api.new_project(tenant.principal.scope.organization, "other").principal.scope
+    permissions = http.post(
+        f"/v1/fine_tuning/checkpoints/{model}/permissions",
+        json={"project_ids": [other.project_id]},
+    ).json()
+    completion = http.post(
+        "/v1/chat/completions",
+        json={
+            "model": FAKE_BASE.name,
+            "messages": [{"role": "user", "content": "x"}],
+            "store": True,
+        },
+    ).json()
+    endpoint = http.post(
+        "/v1/webhook_endpoints",
+        json={"name": "x", "url": f"{api.url}/healthz", "event_types": ["batch.completed"]},
+    ).json()
+    with api.database.transaction() as connection:
+        scope = tenant.principal.scope
+        emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+    deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
     return {
         "file_id": file["id"],
         "fine_tuning_job_id": job["id"],
         "model": model,
+        "fine_tuned_model_checkpoint": model,
+        "permission_id": permissions["data"][0]["id"],
+        "other_project": other.project_id,
+        "completion_id": completion["id"],
+        "webhook_endpoint_id": endpoint["id"],
         "upload_id": upload["id"],
+        "webhook_delivery_id": deliveries["data"][0]["id"],
         "batch_id": batch["id"],
     }
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    for name, value in ids.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def body(method: str, path: str, ids: dict[str, str]) -> dict[str, object] | None:
+    """A good one, where the operation takes any."""
+    if (method, path.endswith("/permissions")) == ("POST", True):
+        return {"project_ids": [ids["other_project"]]}
+    return BODIES.get(path) if method == "POST" else None
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -58,14 +117,12 @@ def test_a_foreign_id_is_as_good_as_none(
     api: RunningApi, owned: dict[str, str], method: str, path: str
 ) -> None:
     name = path[path.index("{") + 1 : path.index("}")]
-    foreign = path.replace(f"{{{name}}}", owned[name])
-    missing = path.replace(f"{{{name}}}", "nothing")
+    foreign, missing = filled(path, owned), filled(path, owned | {name: "nothing"})
 
     with api.client(api.new_tenant()) as stranger:
-        body = {"part_ids": ["part_1"]} if path.endswith("/complete") else None
         to_foreign, to_missing = (
-            stranger.request(method, foreign, json=body),
-            stranger.request(method, missing, json=body),
+            stranger.request(method, foreign, json=body(method, path, owned)),
+            stranger.request(method, missing, json=body(method, path, owned)),
         )
 
     assert to_foreign.status_code == to_missing.status_code == 404
@@ -77,13 +134,9 @@ def test_a_foreign_id_is_as_good_as_none(
 def test_the_owner_is_not_refused(
     http: httpx2.Client, owned: dict[str, str], method: str, path: str
 ) -> None:
-    name = path[path.index("{") + 1 : path.index("}")]
+    response = http.request(method, filled(path, owned), json=body(method, path, owned))
 
-    response = http.request(method, path.replace(f"{{{name}}}", owned[name]))
-
-    in_use = (method, name) == ("DELETE", "file_id")  # the job reads it
-    lacks_a_body = path.endswith(("/parts", "/complete"))
-    assert response.status_code == (400 if in_use or lacks_a_body else 200)
+    assert response.status_code == (400 if (method, path) in REFUSED else 200)
 
 
 def test_foreign_files_models_and_cursors_cannot_be_used(

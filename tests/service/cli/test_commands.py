@@ -71,6 +71,17 @@ def test_a_key_made_for_the_data_dir_opens_its_api(installed: Command, tmp_path:
     database.dispose()
 
 
+def test_keys_of_one_project_share_it_and_those_of_another_do_not(installed: Command) -> None:
+    for options in ((), ("--project", "sister"), ("--project", "sister"), ("--project", "other")):
+        installed("keys", "create", *options)
+
+    lines = installed("keys", "list").output.splitlines()
+    projects = [word for line in lines for word in line.split() if word.startswith("proj_")]
+    default, *sisters, other = projects
+    assert sisters[0] == sisters[1]
+    assert len({default, sisters[0], other}) == 3
+
+
 def test_a_revoked_key_is_shown_as_such(installed: Command) -> None:
     installed("keys", "create")
     key_id = installed("keys", "list").output.split()[0]

@@ -3,22 +3,35 @@
 import threading
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from service.core.database import Database, database_now
+from service.core.database import Connection, Database, database_now
 from service.core.domain.access import Scope
 from service.core.domain.work import Claim, WorkKind
 from service.core.errors import StaleEpoch
 from service.core.repositories.work import WorkRepository, backoff_seconds
 from service.core.tables import work
+from tests.polling import poll_until
 
 TRAINING = WorkKind.TRAINING
 
 
 def add(database: Database, scope: Scope, *subjects: str) -> None:
+    """Each at a time of its own: SQLite's clock ticks in milliseconds, and age decides."""
     for subject in subjects:
         with database.transaction() as connection:
             WorkRepository(connection).add(scope.project_id, TRAINING, subject, pool="default")
+            added = now(connection)
+        poll_until(lambda added=added: read_clock(database) > added, "the clock has ticked")
+
+
+def now(connection: Connection) -> float:
+    return connection.execute(select(database_now())).scalar_one()
+
+
+def read_clock(database: Database) -> float:
+    with database.snapshot() as connection:
+        return now(connection)
 
 
 def claim(database: Database, worker: str = "w", lease_seconds: float = 60) -> Claim | None:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from service.core.engine_protocol import (
     AddRequest,
@@ -11,6 +12,7 @@ from service.core.engine_protocol import (
     ModelRef,
     Sampling,
     StepFrame,
+    TokenLogprob,
 )
 from service.engine.interface import EngineCore
 from tests.service.engine.real_engine import BASE
@@ -21,6 +23,8 @@ class Answer:
     """One stream's tokens and its end."""
 
     tokens: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     finished: FinishedStream | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -52,6 +56,7 @@ class Connection:
         top_p: float = 1,
         seed: int = 0,
         stop: tuple[int, ...] = (),
+        **options: Any,
     ) -> Answer:
         self.answers[request] = Answer()
         self._engine.add_request(
@@ -66,6 +71,7 @@ class Connection:
                     top_p=top_p,
                     seed=seed,
                     stop_token_ids=stop,
+                    **options,
                 ),
             ),
             self._sink,
@@ -86,6 +92,8 @@ class Connection:
         self.frames.append(frame)
         for stream in frame.tokens:
             self.answers[stream.request].tokens += stream.tokens
+            self.answers[stream.request].logprobs += stream.logprobs
+            self.answers[stream.request].prompt_logprobs += stream.prompt_logprobs
         for finished in frame.finished:
             self.answers[finished.request].finished = finished
             self.answers[finished.request].done.set()

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from service.core.text import TextAssets
 from service.engine.embedding import LoadedEmbedder
 from service.engine.parts import (
     AdapterSink,
@@ -42,6 +43,12 @@ def load_tiny_model(*, seed: int = 0) -> PreTrainedModel:
 
 
 @cache
+def tiny_text() -> TextAssets:
+    """Its tokenizer, which does not depend on the seed."""
+    return TextAssets.from_pretrained_folder(_tiny_base_folder(0))
+
+
+@cache
 def _tiny_base_folder(seed: int) -> Path:
     return build_tiny_base(Path(tempfile.mkdtemp(prefix="tiny-base-")), seed=seed)
 
@@ -55,6 +62,7 @@ def as_base(model: PreTrainedModel, *, name: str = BASE) -> LoadedBase:
         device=torch.device("cpu"),
         context_length=CONTEXT_LENGTH,
         model=model,
+        text=tiny_text(),
     )
 
 

@@ -12,6 +12,7 @@ from service.core.engine_protocol import (
     OpenSession,
     OptimStep,
     Result,
+    ResumePoint,
     Save,
     TrainingRow,
 )
@@ -33,6 +34,7 @@ class Job:
         epoch: int = 1,
         seed: int = 7,
         start_from: DeltaRef | None = None,
+        resume: ResumePoint | None = None,
         prefix: str = "p/test/jobs/",
     ) -> None:
         self.engine = engine
@@ -43,6 +45,7 @@ class Job:
                 epoch=epoch,
                 base=BASE,
                 start_from=start_from,
+                resume=resume,
                 tuning=tuning or LoraTuning(rank=4, alpha=8),
                 seed=seed,
                 key_prefix=self.prefix,

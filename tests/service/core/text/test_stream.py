@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.strategies import DataObject
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from service.core.text import TextCodec
+from service.core.text import TextAssets, TextCodec
 from tests.service.core.text.conftest import Base
 
 plain_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -35,17 +35,34 @@ def test_any_tokens_make_what_they_decode_to(codec: TextCodec, tokens: list[int]
     assert "".join(stream(codec, tokens)) == codec.decode(tokens)
 
 
+_PIECES = ["a", "b", "\n", "€", "ab", "ba", "a\n", "\na", "€b", "aa", "a\na"]
+
+
+@pytest.fixture(scope="module")
+def piecewise() -> TextCodec:
+    """Each of `_PIECES` is a token, so that one text can be told in many ways."""
+    splitter = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    vocabulary = {splitter.pre_tokenize_str(text)[0][0]: i for i, text in enumerate(_PIECES)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.decoder = decoders.ByteLevel()
+    return TextCodec(TextAssets(tokenizer.to_str(), None, {}, (), False))
+
+
 @settings(max_examples=300)
-@given(data=st.data())
-def test_the_answer_ends_before_the_first_stop_string(codec: TextCodec, data: DataObject) -> None:
-    words = st.text("ab\n€", max_size=12)
-    text = data.draw(words)
-    stop = data.draw(st.lists(st.text("ab\n€", min_size=1, max_size=3), min_size=1, max_size=3))
-    first = min((text.find(s) for s in stop if s in text), default=len(text))
+@given(
+    tokens=st.lists(st.integers(0, len(_PIECES) - 1), max_size=8),
+    stop=st.lists(st.text("ab\n€", min_size=1, max_size=3), max_size=3),
+)
+def test_the_answer_ends_before_the_stop_string_that_is_complete_first(
+    piecewise: TextCodec, tokens: list[int], stop: list[str]
+) -> None:
+    text = "".join(_PIECES[token] for token in tokens)
+    found = [(text.find(s) + len(s), text.find(s)) for s in stop if s in text]
+    end = min(found)[1] if found else len(text)
 
-    pieces = stream(codec, codec.encode_text(text), stop=stop)
+    pieces = stream(piecewise, tokens, stop=stop)
 
-    assert "".join(pieces) == text[:first]
+    assert "".join(pieces) == text[:end]
 
 
 def test_text_that_cannot_become_a_stop_string_is_not_held_back(codec: TextCodec) -> None:

@@ -13,7 +13,6 @@ from service.core.engine_protocol import (
     CommandFailed,
     ForwardDone,
     LoraTuning,
-    OpenSession,
     Result,
     ResumePoint,
     SaveSnapshotTaken,
@@ -25,12 +24,12 @@ from service.core.errors import (
     SessionNotFound,
     StorageUnavailable,
     TooManyRequests,
-    UnsupportedParameter,
 )
+from service.engine.parts import TrainingState
 from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
 from tests.polling import poll_until
 from tests.service.engine.peft_oracle import make_adapter, peft_model
-from tests.service.engine.real_engine import BASE, LIMITS, load_tiny_model, running_engine
+from tests.service.engine.real_engine import LIMITS, load_tiny_model, running_engine
 from tests.service.engine.training.rows import make_rows
 from tests.service.engine.training.test_training import flat, peft_losses
 from tests.service.engine.training_session import Job
@@ -171,19 +170,59 @@ def test_an_opening_that_is_repeated_waits_for_the_first() -> None:
     assert source.loads["stored"] == 1
 
 
-def test_resuming_is_refused_by_name() -> None:
-    with running_engine() as engine, pytest.raises(UnsupportedParameter):
-        engine.open_session(
-            OpenSession(
-                job="ftjob-a",
-                epoch=2,
-                base=BASE,
-                tuning=LoraTuning(),
-                seed=1,
-                key_prefix="p/",
-                resume=ResumePoint(key="p/state/", digest="d" * 64),
-            )
-        )
+DROPPED = LoraTuning(rank=4, alpha=8, dropout=0.1)
+"""With dropout, so that a resumed step must draw what the first run of it would have drawn."""
+POINT = ResumePoint(key="p/state", digest="d" * 64)
+
+
+def train_steps(job: Job, first: int, last: int) -> None:
+    for step in range(first, last + 1):
+        job.forward_backward(ROWS, step=step)
+        job.optimize(step=step, learning_rate=0.01 / step, weight_decay=0.1)
+
+
+@pytest.mark.parametrize("stopped_at", [1, 3, 5])
+def test_training_resumed_from_a_state_ends_bit_for_bit_as_if_uninterrupted(
+    stopped_at: int,
+) -> None:
+    sink, source = FakeAdapterSink(), FakeAdapterSource()
+    with running_engine(sink=sink) as engine:
+        job = Job(engine, tuning=DROPPED)
+        train_steps(job, 1, stopped_at)
+        stopped = job.save(stopped_at, state=True)
+        train_steps(job, stopped_at + 1, 5)
+        whole = job.save(5)
+        job.finish()
+    source.states[POINT.key] = TrainingState(*sink.states[stopped])
+
+    with running_engine(sink=sink, source=source) as engine:
+        resumed = Job(engine, epoch=2, tuning=DROPPED, resume=POINT)
+        train_steps(resumed, stopped_at + 1, 5)
+        end = resumed.save(5)
+        resumed.finish()
+
+    assert torch.equal(flat(sink.adapters[whole]), flat(sink.adapters[end]))
+    assert not torch.equal(flat(sink.adapters[whole]), flat(sink.adapters[stopped])) or (
+        stopped_at == 5
+    )
+
+
+@pytest.mark.parametrize(
+    ("tuning", "seed"), [(LoraTuning(rank=4, alpha=8), 7), (LoraTuning(rank=8, alpha=8), 8)]
+)
+def test_a_state_of_another_job_is_refused_and_takes_no_slot(tuning: LoraTuning, seed: int) -> None:
+    sink, source = FakeAdapterSink(), FakeAdapterSource()
+    with running_engine(sink=sink, source=source) as engine:
+        job = Job(engine, tuning=LoraTuning(rank=8, alpha=8), seed=7)
+        key = job.save(0, state=True)
+        job.finish()
+        engine.close_session(job.session)
+        source.states[POINT.key] = TrainingState(*sink.states[key])
+
+        with pytest.raises(AdapterCorrupt):
+            Job(engine, epoch=2, tuning=tuning, seed=seed, resume=POINT)
+
+        assert engine.state().free_slots == LIMITS.training_slots
 
 
 def test_a_snapshot_is_what_was_trained_so_far_and_peft_computes_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Webhook endpoints of a project, and the log of what was delivered to them."""

@@ -1,0 +1,1 @@
+"""Webhooks on their way out: signed as Standard Webhooks, sent to checked addresses only."""
