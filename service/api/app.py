@@ -15,6 +15,7 @@ from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
+from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
 from service.api.idempotency import IdempotencyKeys
 from service.api.internal.routes import router as internal
@@ -56,15 +57,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, permissions, models, chat, completions),
-        *(embeddings, stored_completions, batches, webhooks, internal, health),
+        *(files, uploads, fine_tuning, permissions, graders, models, chat),
+        *(completions, embeddings, stored_completions, batches, webhooks, internal, health),
     ):
         app.include_router(router)
-    app.add_middleware(IdempotencyKeys)
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=settings.max_body_bytes,
-        unlimited=(re.compile(UPLOAD_PATH), PARTS_PATH),
-    )
+    upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)
+    app.add_middleware(IdempotencyKeys, uploads=upload_paths)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, unlimited=upload_paths)
     app.add_middleware(RequestContext)
     return app

@@ -8,7 +8,8 @@ either are streamed answers; uploads, whose bodies nobody holds, pay no attentio
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -38,14 +39,21 @@ _JSON = "application/json"
 
 
 class IdempotencyKeys:
-    """Inside the body's limit, for it reads the body whole."""
+    """Inside the body's limit, for it reads the body whole.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Paths that match one of `uploads` are left alone.
+    """
+
+    def __init__(self, app: ASGIApp, *, uploads: Sequence[re.Pattern[str]]) -> None:
         self._app = app
+        self._uploads = tuple(uploads)
+
+    def _is_upload(self, path: str) -> bool:
+        return any(pattern.fullmatch(path) for pattern in self._uploads)
 
     async def __call__(self, scope: HttpScope, receive: Receive, send: Send) -> None:
         key = _key_of(scope)
-        if key is None:
+        if key is None or self._is_upload(scope["path"]):
             await self._app(scope, receive, send)
             return
         body = await _read(receive)

@@ -5,6 +5,7 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
+│   ├── GraderUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
 │   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
@@ -156,6 +157,12 @@ class ChecksumMismatch(InvalidRequest):
     """The content has another MD5 than the caller says."""
 
     code = "checksum_mismatch"
+
+
+class GraderUnavailable(InvalidRequest):
+    """A grader that this installation cannot run, however well it is written."""
+
+    code = "grader_unavailable"
 
 
 class ChatTemplateError(InvalidRequest):

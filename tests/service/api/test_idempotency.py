@@ -160,6 +160,13 @@ def test_a_streamed_answer_is_made_anew(http: httpx2.Client, engine: FakeEngine)
     assert first.text != second.text
 
 
+def test_an_upload_is_not_held_in_memory_for_its_key(api: RunningApi, http: httpx2.Client) -> None:
+    headers = {**_header("x" * 256), "Content-Type": "application/json"}
+    answer = http.post("/v1/files", content=b" ", headers=headers)
+
+    assert answer.json()["error"]["code"] != "invalid_idempotency_key"  # nobody looked at it
+
+
 def test_an_unknown_caller_learns_nothing_of_keys(api: RunningApi, http: httpx2.Client) -> None:
     post(http, "a")
     with httpx2.Client(base_url=api.url) as nobody:
@@ -178,7 +185,7 @@ def test_a_bug_is_answered_the_same_way_again_without_a_second_effect(
 
     async def post_twice() -> list[httpx2.Response]:
         resources = Resources.open(api.settings)
-        keys = IdempotencyKeys(broken)
+        keys = IdempotencyKeys(broken, uploads=())
 
         async def app(scope: HttpScope, receive: Receive, send: Send) -> None:
             await keys({**scope, "state": {"resources": resources}}, receive, send)

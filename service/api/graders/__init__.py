@@ -1,0 +1,1 @@
+"""Graders, tried out on one sample."""

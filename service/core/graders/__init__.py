@@ -1,0 +1,23 @@
+"""Graders: from a model's sample to a reward. No torch, no web framework.
+
+`specs` says what a grader is, `grading.Grading` runs one, and whoever runs it brings the way to ask
+a model (`asking`).
+"""
+
+from service.core.graders.asking import AskModel, ModelAnswer, Question
+from service.core.graders.checks import check_grader, models_of
+from service.core.graders.grading import Grading
+from service.core.graders.outcome import Flags, Outcome
+from service.core.graders.specs import Grader
+
+__all__ = [
+    "AskModel",
+    "Flags",
+    "Grader",
+    "Grading",
+    "ModelAnswer",
+    "Outcome",
+    "Question",
+    "check_grader",
+    "models_of",
+]

@@ -1,0 +1,126 @@
+"""Running a grader on one sample."""
+
+import asyncio
+from collections.abc import Mapping
+
+from service.core.errors import TooManyRequests, Unavailable
+from service.core.graders.asking import (
+    AskModel,
+    ModelAnswer,
+    label_form,
+    question,
+    read_label,
+    read_score,
+    score_form,
+)
+from service.core.graders.checks import check_available
+from service.core.graders.formula import Formula, FormulaError
+from service.core.graders.outcome import Flags, GradingFailed, Outcome
+from service.core.graders.similarity import similarity
+from service.core.graders.specs import (
+    Grader,
+    LabelModel,
+    Multi,
+    Python,
+    ScoreModel,
+    Single,
+    StringCheck,
+    TextSimilarity,
+)
+from service.core.graders.templates import Observation
+
+
+class Grading:
+    """Grades with the help of a way to ask models."""
+
+    def __init__(self, ask: AskModel) -> None:
+        self._ask = ask
+
+    async def grade(
+        self, grader: Grader, *, sample: str, item: Mapping[str, object] | None = None
+    ) -> Outcome:
+        """What goes wrong with this sample is told by flags. Raises GraderUnavailable, and what
+        asking a model raises for a request that is wrong."""
+        check_available(grader)
+        observation = Observation(sample, item or {})
+        if isinstance(grader, Multi):
+            return await self._multi(grader, observation)
+        return await self._single(grader, observation)
+
+    async def _multi(self, grader: Multi, observation: Observation) -> Outcome:
+        rewards: dict[str, float] = {}
+        flags, tokens = Flags(), dict[str, int]()
+        for name, single in grader.graders.items():
+            outcome = await self._single(single, observation)
+            rewards[name] = outcome.reward
+            flags |= outcome.flags
+            for model, spent in outcome.tokens.items():
+                tokens[model] = tokens.get(model, 0) + spent
+        try:
+            reward = _calculate(grader.calculate_output, rewards)
+        except GradingFailed as failure:
+            reward, flags = 0.0, flags | failure.flags
+        return Outcome(reward, flags, sub_rewards=rewards, tokens=tokens)
+
+    async def _single(self, grader: Single, observation: Observation) -> Outcome:
+        try:
+            match grader:
+                case StringCheck():
+                    return Outcome(_string_check(grader, observation))
+                case TextSimilarity():
+                    return Outcome(await asyncio.to_thread(_similar, grader, observation))
+                case ScoreModel() | LabelModel():
+                    return await self._model(grader, observation)
+                case Python():
+                    raise AssertionError("refused before")
+        except GradingFailed as failure:
+            return Outcome.failed(failure.flags)
+
+    async def _model(self, grader: ScoreModel | LabelModel, observation: Observation) -> Outcome:
+        form = score_form(grader) if isinstance(grader, ScoreModel) else label_form(grader)
+        asked = question(grader, observation, form)
+        try:
+            answer = await self._ask(asked)
+        except (Unavailable, TooManyRequests) as error:
+            flags = Flags(
+                model_grader_server_error=True, model_grader_server_error_details=error.code
+            )
+            return Outcome.failed(flags)
+        tokens = {grader.model: answer.tokens}
+        try:
+            return Outcome(_read(grader, answer), tokens=tokens)
+        except GradingFailed as failure:
+            return Outcome.failed(failure.flags, tokens)
+
+
+def _read(grader: ScoreModel | LabelModel, answer: ModelAnswer) -> float:
+    if isinstance(grader, ScoreModel):
+        return read_score(grader, answer)
+    return read_label(grader, answer)
+
+
+def _string_check(grader: StringCheck, observation: Observation) -> float:
+    text = observation.render(grader.input)
+    reference = observation.render(grader.reference)
+    match grader.operation:
+        case "eq":
+            return float(text == reference)
+        case "ne":
+            return float(text != reference)
+        case "like":
+            return float(reference in text)
+        case "ilike":
+            return float(reference.casefold() in text.casefold())
+
+
+def _similar(grader: TextSimilarity, observation: Observation) -> float:
+    text, reference = observation.render(grader.input), observation.render(grader.reference)
+    return similarity(grader.evaluation_metric, text, reference)
+
+
+def _calculate(formula: str, rewards: Mapping[str, float]) -> float:
+    """Raises GradingFailed."""
+    try:
+        return Formula(formula).value(rewards)
+    except (FormulaError, KeyError):
+        raise GradingFailed(Flags(formula_parse_error=True)) from None
