@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from jobs.batches.run import run_batch
 from jobs.runner.attempt import claim_best, claim_subject, work_on
 from jobs.runner.resources import WorkerProcess
 from jobs.runner.training import train_job
@@ -43,10 +44,20 @@ def deliver_webhook(delivery_id: str, process: WorkerProcess) -> None:
             deliver(resources, claim)
 
 
+def batch(_batch_id: str, process: WorkerProcess) -> None:
+    """One attempt at the best batch, which need not be the one that rang."""
+    with process.open() as resources, drained_by_signal() as control:
+        claim = claim_best(resources, WorkKind.BATCH)
+        if claim is not None:
+            work_on(resources, claim, control, run_batch)
+            resources.doorbell.try_ring_due()
+
+
 def tasks_of(process: WorkerProcess) -> Mapping[str, Task]:
     """The allow-list of a worker, by the names that the queue's producer uses."""
     return {
         TASKS[WorkKind.VALIDATION]: partial(validate, process=process),
         TASKS[WorkKind.TRAINING]: partial(train, process=process),
         TASKS[WorkKind.WEBHOOK]: partial(deliver_webhook, process=process),
+        TASKS[WorkKind.BATCH]: partial(batch, process=process),
     }

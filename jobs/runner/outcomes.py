@@ -6,11 +6,11 @@ job is over already is only removed.
 
 from dataclasses import asdict
 
-from jobs.runner import events
+from jobs.runner import batch_outcomes, events
 from service.core.database import Connection
 from service.core.domain.access import Scope
 from service.core.domain.jobs import JobError, JobStatus, NewEvent
-from service.core.domain.work import Claim
+from service.core.domain.work import Claim, WorkKind
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
 from service.core.repositories.work import WorkRepository
@@ -37,6 +37,9 @@ def give_back(
     pause_seconds: float = 0.0,
 ) -> None:
     """To the queue again, and nobody is to blame. An event that repeats the last is left out."""
+    if claim.kind is WorkKind.BATCH:
+        batch_outcomes.give_back(connection, scope, claim, pause_seconds=pause_seconds)
+        return
     if _drop_if_over(connection, scope, claim):
         return
     _leave_running(connection, scope, claim.subject_id)
@@ -57,6 +60,9 @@ def lose(
     last_error: JobError = _GAVE_UP,
 ) -> None:
     """To the queue again, as a failure; the job fails with `last_error` at `limit` in a row."""
+    if claim.kind is WorkKind.BATCH:
+        batch_outcomes.lose(connection, scope, claim, limit=limit, last_error=last_error)
+        return
     if _drop_if_over(connection, scope, claim):
         return
     failures = WorkRepository(connection).release(claim, failed=True)
@@ -69,6 +75,9 @@ def lose(
 
 def fail(connection: Connection, scope: Scope, claim: Claim, error: JobError) -> None:
     """The job has failed for good; one that is paused meets the same fault when it is resumed."""
+    if claim.kind is WorkKind.BATCH:
+        batch_outcomes.fail(connection, scope, claim, error)
+        return
     if _drop_if_over(connection, scope, claim):
         return
     if _is_paused(connection, scope, claim):

@@ -15,11 +15,13 @@ from service.api.resources import Resources
 from service.api.wire import MAX_METADATA_PAIRS
 from service.core.domain.access import Principal
 from service.core.errors import InvalidRequest, RateLimitExceeded, Unauthorized
+from service.core.internal_calls import PROJECT_HEADER
 from service.core.rate_limits import Share
 from service.core.repositories.access import AccessRepository
 from service.core.security import hash_api_key, tokens_equal
 
 _bearer = HTTPBearer(auto_error=False, description="An API key of one project.")
+_INTERNAL = "internal"
 _internal_bearer = HTTPBearer(auto_error=False, scheme_name="InternalToken")
 
 
@@ -43,7 +45,29 @@ def get_principal(
     resources: ResourcesDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
-    """Raises Unauthorized, RateLimitExceeded."""
+    """The caller of a public operation; a worker that runs a batch calls for its project.
+
+    Raises Unauthorized, RateLimitExceeded.
+    """
+    project_id = request.headers.get(PROJECT_HEADER)
+    if project_id is None:
+        principal = _owner_of_key(resources, credentials)
+    else:
+        require_internal_token(resources, credentials)
+        with resources.database.snapshot() as connection:
+            scope = AccessRepository(connection).scope_of_project(project_id)
+        principal = Principal(scope, key_id=_INTERNAL)
+    request.state.organization = principal.scope.organization
+    standing = resources.rate_limits.admit(principal.scope.project_id)
+    request.state.rate_limits = standing
+    if standing.requests.exceeded:
+        raise RateLimitExceeded(_over("requests", standing.requests))
+    return principal
+
+
+def _owner_of_key(
+    resources: Resources, credentials: HTTPAuthorizationCredentials | None
+) -> Principal:
     if credentials is None:
         raise Unauthorized(
             "No API key was given. Send it in the header Authorization: Bearer YOUR_KEY."
@@ -54,11 +78,6 @@ def get_principal(
             f"Incorrect API key: {_masked(credentials.credentials)}. "
             "The operator of this server lists and makes keys with `tunery-server keys`."
         )
-    request.state.organization = principal.scope.organization
-    standing = resources.rate_limits.admit(principal.scope.project_id)
-    request.state.rate_limits = standing
-    if standing.requests.exceeded:
-        raise RateLimitExceeded(_over("requests", standing.requests))
     return principal
 
 
@@ -86,7 +105,7 @@ def require_internal_token(
 ) -> None:
     """Raises Unauthorized."""
     expected = resources.settings.internal_token.get_secret_value()
-    if credentials is None or not tokens_equal(credentials.credentials, expected):
+    if credentials is None or not expected or not tokens_equal(credentials.credentials, expected):
         raise Unauthorized("The internal token is missing or wrong.")
 
 

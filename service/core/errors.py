@@ -6,14 +6,14 @@ ServiceError
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   ├── GraderUnavailable
-│   ├── UploadNotPending · UploadMismatch · ChecksumMismatch
+│   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
 │   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
-│       WebhookNotFound · CompletionNotFound · UploadNotFound
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -135,6 +135,12 @@ class FileInUse(InvalidRequest):
     code = "file_in_use"
 
 
+class BatchNotCancellable(InvalidRequest):
+    """The batch already ended. 400, not 409: OpenAI SDKs retry a 409."""
+
+    code = "batch_not_cancellable"
+
+
 class UploadNotPending(InvalidRequest):
     """The upload was completed or cancelled, or has expired."""
 
@@ -230,6 +236,12 @@ class FileNotFound(NotFound):
     """No such file in the caller's project."""
 
     code = "file_not_found"
+
+
+class BatchNotFound(NotFound):
+    """No such batch in the caller's project."""
+
+    code = "batch_not_found"
 
 
 class UploadNotFound(NotFound):

@@ -22,6 +22,14 @@ def new_part_id() -> str:
     return f"part_{_random(24)}"
 
 
+def new_batch_id() -> str:
+    return f"batch_{_random(24)}"
+
+
+def new_batch_request_id() -> str:
+    return f"batch_req_{_random(24)}"
+
+
 def new_job_id() -> str:
     return f"ftjob-{_random(24)}"
 

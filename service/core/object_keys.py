@@ -15,6 +15,11 @@ def upload_key(project_id: str, upload_id: str, name: str) -> str:
     return f"{upload_prefix(project_id, upload_id)}{name}"
 
 
+def batch_block_key(project_id: str, batch_id: str, epoch: int, number: int) -> str:
+    """Answers of some lines, as one attempt stored them."""
+    return f"p/{project_id}/batches/{batch_id}/e{epoch}/block-{number:06d}.jsonl"
+
+
 def job_prefix(project_id: str, job_id: str) -> str:
     """Ends in `/`; everything that any attempt of the job has stored."""
     return f"p/{project_id}/jobs/{job_id}/"

@@ -24,6 +24,7 @@ TASKS: dict[WorkKind, str] = {
     WorkKind.VALIDATION: "jobs.tasks.validate",
     WorkKind.TRAINING: "jobs.tasks.train",
     WorkKind.WEBHOOK: "jobs.tasks.deliver_webhook",
+    WorkKind.BATCH: "jobs.tasks.batch",
 }
 """The allow-list: a worker refuses every other function name, whoever wrote it into Redis."""
 
@@ -34,8 +35,10 @@ _UNBOUNDED_SECONDS = 30 * 24 * 3600
 
 
 def queue_name(kind: WorkKind, pool: str) -> str:
-    """`train.<pool>` for training; everything short shares one queue, so that validation never
-    waits behind training."""
+    """`train.<pool>` for training, `batch` for batches, which take hours; everything short shares
+    one queue, so that validation never waits behind either."""
+    if kind is WorkKind.BATCH:
+        return "batch"
     return f"train.{pool}" if kind is WorkKind.TRAINING else "short"
 
 

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=0, le=65535)
     """0 takes any free port."""
     api_url: str = "http://127.0.0.1:8000"
-    """Where engines post their state."""
+    """Where engines post their state, and workers send the requests of batches."""
     max_file_bytes: int = Field(512 * 1024**2, ge=1)
     """Upper bound of one uploaded file."""
     max_upload_bytes: int = Field(8 * 1024**3, ge=1)
@@ -121,6 +121,10 @@ class Settings(BaseSettings):
     """Jobs one engine trains at once; as many RQ workers listen to its queue."""
     short_slots: int = Field(2, ge=1)
     """RQ workers for validation and other short work."""
+    batch_slots: int = Field(1, ge=1)
+    """Batches that a worker runs at once."""
+    batch_concurrency: int = Field(16, ge=1)
+    """Requests of one batch on their way at once."""
     lease_seconds: float = Field(60, gt=0)
     """A claimed piece of work whose owner is silent for this long is given to another."""
     reconcile_seconds: float = Field(2, gt=0)

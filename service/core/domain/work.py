@@ -9,6 +9,7 @@ class WorkKind(StrEnum):
 
     VALIDATION = "validation"
     TRAINING = "training"
+    BATCH = "batch"
     WEBHOOK = "webhook"
 
 

@@ -6,11 +6,12 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, ins
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
+from service.core.domain.batches import OVER
 from service.core.domain.files import File, FilePurpose
 from service.core.errors import FileInUse, FileNotFound
 from service.core.lifecycle import TERMINAL
 from service.core.repositories.paging import Page, fetch_page
-from service.core.tables import files, jobs
+from service.core.tables import batches, files, jobs
 
 
 class FileRepository:
@@ -89,15 +90,18 @@ class FileRepository:
     def delete(self, file_id: str) -> File:
         """Forget the row; the caller deletes the object after the commit.
 
-        Raises FileNotFound, and FileInUse while an unfinished job reads the file.
+        Raises FileNotFound, and FileInUse while an unfinished job or batch reads the file.
         """
         file = self.get(file_id)
         reader = self._connection.scalar(
             select(jobs.c.id).where(files.c.id == file_id, _reads_file())
         )
+        reader = reader or self._connection.scalar(
+            select(batches.c.id).where(files.c.id == file_id, _feeds_batch())
+        )
         if reader is not None:
             raise FileInUse(
-                f"File {file_id} is read by the unfinished job {reader}; cancel the job first.",
+                f"File {file_id} is read by {reader}, which has not ended; cancel that first.",
                 param="file_id",
             )
         self._connection.execute(delete(files).where(files.c.id == file_id))
@@ -111,10 +115,14 @@ class ExpiredFiles:
         self._connection = connection
 
     def list(self, *, limit: int) -> list[File]:
-        """Those that no unfinished job reads."""
+        """Those that no unfinished job or batch reads."""
         rows = self._connection.execute(
             select(files)
-            .where(files.c.expires_at <= database_now(), ~exists().where(_reads_file()))
+            .where(
+                files.c.expires_at <= database_now(),
+                ~exists().where(_reads_file()),
+                ~exists().where(_feeds_batch()),
+            )
             .order_by(files.c.expires_at)
             .limit(limit)
         ).all()
@@ -133,6 +141,14 @@ def _reads_file() -> ColumnElement[bool]:
         jobs.c.project_id == files.c.project_id,
         or_(jobs.c.training_file == files.c.id, jobs.c.validation_file == files.c.id),
         jobs.c.status.not_in(TERMINAL),
+    )
+
+
+def _feeds_batch() -> ColumnElement[bool]:
+    return and_(
+        batches.c.project_id == files.c.project_id,
+        batches.c.input_file_id == files.c.id,
+        batches.c.status.not_in(OVER),
     )
 
 

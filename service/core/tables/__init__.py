@@ -332,6 +332,38 @@ work = Table(
     Index(None, "pool", "kind", "not_before"),
 )
 
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    _project(),
+    Column("endpoint", String(64), nullable=False),
+    Column("input_file_id", _Id, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("problems", JSON, nullable=False),
+    Column("metadata", JSON(none_as_null=True)),
+    Column("output_seconds", Integer),
+    Column("output_file_id", _Id),
+    Column("error_file_id", _Id),
+    Column("total", Integer, nullable=False),
+    Column("completed", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("reached_at", JSON, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "project_id", "input_file_id"),
+)
+
+batch_blocks = Table(
+    "batch_blocks",
+    metadata,
+    Column("batch_id", _Id, ForeignKey("batches.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    _project(),
+    Column("key", String(512), nullable=False),
+)
+
 bases = Table(
     "bases",
     metadata,

@@ -50,6 +50,17 @@ def owned(
         "/v1/uploads",
         json={"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "batch"},
     ).json()
+    requests = http.post(
+        "/v1/files", data={"purpose": "batch"}, files={"file": ("requests.jsonl", b"{}")}
+    ).json()
+    batch = http.post(
+        "/v1/batches",
+        json={
+            "input_file_id": requests["id"],
+            "endpoint": "/v1/embeddings",
+            "completion_window": "24h",
+        },
+    ).json()
     model = f"ft:{FAKE_BASE.name}:{tenant.principal.scope.organization}::{job['id'][-8:]}"
     api.publish_model(tenant, model, job["id"])
     other = api.new_project(tenant.principal.scope.organization, "other").principal.scope
@@ -84,6 +95,7 @@ def owned(
         "webhook_endpoint_id": endpoint["id"],
         "upload_id": upload["id"],
         "webhook_delivery_id": deliveries["data"][0]["id"],
+        "batch_id": batch["id"],
     }
 
 

@@ -1,0 +1,1 @@
+"""Batches of requests: read, sent to the api, answered into files."""
