@@ -82,7 +82,8 @@ def test_ports_are_those_of_the_settings() -> None:
     assert f"EXPOSE {engine}" in stage("engine-cpu")
     assert OURS["api"]["environment"]["TUNERY_API_PORT"] == api
     assert OURS["api"]["ports"] == [f"${{PUBLISHED_ADDRESS:-127.0.0.1:{api}}}:{api}"]
-    assert OURS["engine"]["environment"]["TUNERY_API_URL"] == f"http://api:{api}"
+    for process in ("engine", "worker"):
+        assert OURS[process]["environment"]["TUNERY_API_URL"] == f"http://api:{api}"
     assert OURS["engine"]["environment"]["TUNERY_ENGINE_PORT"] == engine
     assert OURS["engine"]["environment"]["TUNERY_ENGINE_URL"] == f"http://engine:{engine}"
     for name, port in (("api", api), ("engine", engine)):

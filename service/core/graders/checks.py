@@ -57,7 +57,7 @@ def _check_available(grader: Single, place: str) -> None:
         )
     if isinstance(grader, TextSimilarity) and grader.evaluation_metric == "cosine":
         raise GraderUnavailable(
-            "The metric 'cosine' compares embeddings, and no embedding model is served here; use "
+            "The metric 'cosine' compares embeddings, which graders here do not compute; use "
             "one of the other metrics.",
             param=f"{place}.evaluation_metric",
         )
