@@ -66,6 +66,7 @@ class CheckpointRepository:
             after=after,
             limit=limit,
             to_domain=_to_domain,
+            age=checkpoints.c.step,  # several may be recorded within a tick of the clock
         )
 
     def find_by_name(self, model_name: str) -> Checkpoint | None:
