@@ -12,7 +12,7 @@ SchedulerType = Literal["linear", "cosine", "constant"]
 _SMALL_MODEL_PARAMETERS = 135e6
 _SMALL_MODEL_LEARNING_RATE = 1e-3
 """LoRA on 135 million parameters: 85 rows of the support desk reach 15 of 20 held-out answers
-with it, and 5 with 2e-4."""
+with it in 5 epochs; 2e-4 for 3 epochs reached 5, 6e-4 for 6 epochs in batches of 8 reached 10."""
 _TARGET_STEPS = 120
 """Fewer optimizer steps than this leave a small data set underfitted."""
 
