@@ -1,0 +1,162 @@
+"""Every failure we raise on purpose, as one tree; `service/api/error_handlers.py` alone renders it.
+
+ServiceError
+├── InvalidRequest (400)
+│   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
+│   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
+│   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
+│   ├── GraderUnavailable
+│   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
+│   ├── ChatTemplateError · TemplateNotPrefixStable
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   └── InvalidIdempotencyKey · IdempotencyKeyReused
+├── Unauthorized (401) · Forbidden (403)
+├── NotFound (404)
+│   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
+├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
+├── PayloadTooLarge (413)
+├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
+├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
+│   InfrastructureFailed
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+AddressRefused, ConfigurationError: never reach a caller of the API
+
+Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
+`code` is what a program acts on, the message tells a person what to do next.
+"""
+
+from service.core.errors.base import (
+    ConfigurationError,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    ServiceError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
+from service.core.errors.engine import (
+    AdapterCorrupt,
+    EngineOverloaded,
+    EngineUnavailable,
+    SequenceGap,
+    SessionNotFound,
+    StaleEpoch,
+)
+from service.core.errors.files import (
+    ChecksumMismatch,
+    FileInUse,
+    FileNotFound,
+    UnknownFile,
+    UploadMismatch,
+    UploadNotFound,
+    UploadNotPending,
+)
+from service.core.errors.jobs import (
+    BatchNotCancellable,
+    BatchNotFound,
+    CompletionNotFound,
+    GraderUnavailable,
+    InvalidHyperparameter,
+    InvalidTrainingFile,
+    InvalidTransition,
+    InvalidValidationFile,
+    JobNotCancellable,
+    JobNotFound,
+    JobNotPausable,
+    JobNotResumable,
+    PermissionNotFound,
+)
+from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
+from service.core.errors.requests import (
+    ChatTemplateError,
+    ContextLengthExceeded,
+    EncryptionUnavailable,
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InvalidCursor,
+    InvalidIdempotencyKey,
+    LimitReached,
+    MissingParameter,
+    ModelNotFound,
+    RateLimitExceeded,
+    TemplateNotPrefixStable,
+    UnsupportedParameter,
+)
+from service.core.errors.training import (
+    EngineCrashed,
+    InfrastructureFailed,
+    NoTrainableTokens,
+    OutOfMemory,
+    TrainingDiverged,
+    TrainingFailed,
+)
+from service.core.errors.webhooks import AddressRefused, WebhookNotFound, WebhookTestFailed
+
+__all__ = [
+    "AdapterCorrupt",
+    "AddressRefused",
+    "BatchNotCancellable",
+    "BatchNotFound",
+    "ChatTemplateError",
+    "ChecksumMismatch",
+    "CompletionNotFound",
+    "ConfigurationError",
+    "Conflict",
+    "ContextLengthExceeded",
+    "DatabaseUnavailable",
+    "EncryptionUnavailable",
+    "EngineCrashed",
+    "EngineOverloaded",
+    "EngineUnavailable",
+    "FileInUse",
+    "FileNotFound",
+    "Forbidden",
+    "GraderUnavailable",
+    "IdempotencyKeyInUse",
+    "IdempotencyKeyReused",
+    "InfrastructureFailed",
+    "InvalidCursor",
+    "InvalidHyperparameter",
+    "InvalidIdempotencyKey",
+    "InvalidRequest",
+    "InvalidTrainingFile",
+    "InvalidTransition",
+    "InvalidValidationFile",
+    "JobNotCancellable",
+    "JobNotFound",
+    "JobNotPausable",
+    "JobNotResumable",
+    "LimitReached",
+    "MethodNotAllowed",
+    "MissingParameter",
+    "ModelNotFound",
+    "NoTrainableTokens",
+    "NotFound",
+    "OutOfMemory",
+    "PayloadTooLarge",
+    "PermissionNotFound",
+    "RateLimitExceeded",
+    "SequenceGap",
+    "ServiceError",
+    "SessionNotFound",
+    "StaleEpoch",
+    "StorageUnavailable",
+    "TemplateNotPrefixStable",
+    "TooManyRequests",
+    "TrainingDiverged",
+    "TrainingFailed",
+    "Unauthorized",
+    "Unavailable",
+    "UnknownFile",
+    "UnsupportedParameter",
+    "UploadMismatch",
+    "UploadNotFound",
+    "UploadNotPending",
+    "WebhookNotFound",
+    "WebhookTestFailed",
+]

@@ -1,0 +1,47 @@
+"""Tenants, their keys and what they did."""
+
+from sqlalchemy import Column, Double, ForeignKey, Index, String, Table, UniqueConstraint
+
+from service.core.tables.schema import Id, metadata, project_column
+
+organizations = Table(
+    "organizations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("slug", String(64), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, ForeignKey("organizations.id"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("organization_id", "name"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Id, primary_key=True),
+    project_column(),
+    Column("name", String(128), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("last4", String(4), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    project_column(),
+    Column("actor", Id, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject_id", String(256), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "project_id", "created_at", "id"),
+)
