@@ -1,11 +1,11 @@
-"""Cross-entropy of a head that is one frozen matrix, with its gradient, in place.
+"""Cross-entropy of a head that is one matrix, with its gradient, in place.
 
 The logits of a chunk are computed once and turned into their own gradient, a few rows at a time,
 so that the fp32 numbers never leave the cache; on a 49,152-word vocabulary autograd's chain of
 copies costs more than twice what the two products do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,11 +18,25 @@ _CACHED = 8
 
 
 @dataclass(frozen=True)
+class AnyHead:
+    """Logits however the model makes them."""
+
+    logits: Callable[[torch.Tensor], torch.Tensor]
+    trained: Sequence[torch.Tensor] = ()
+    """Weights that get a gradient."""
+
+
+@dataclass(frozen=True)
 class PlainHead:
     """Logits are `hidden` times the weight, and nothing else."""
 
     weight: torch.Tensor
     """(vocabulary, size)"""
+
+    @property
+    def trained(self) -> list[torch.Tensor]:
+        """The weight, if it gets a gradient."""
+        return [self.weight] if self.weight.requires_grad else []
 
     def measure(
         self, hidden: torch.Tensor, targets: torch.Tensor
@@ -30,21 +44,25 @@ class PlainHead:
         """(nll, is_correct) of each position."""
         nll, is_correct = self._empty(targets)
         for chunk in _slices(hidden.shape[0], _CHUNK):
-            logits = F.linear(hidden[chunk], self.weight)
+            logits = F.linear(hidden[chunk], self.weight.detach())
             self._turn(logits, targets[chunk], nll[chunk], is_correct[chunk], None)
         return nll, is_correct
 
     def measure_and_differentiate(
         self, hidden: torch.Tensor, targets: torch.Tensor, factors: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(nll, is_correct, gradient of Σ factor · nll with respect to `hidden`)."""
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        """(nll, is_correct, gradients of Σ factor · nll with respect to `hidden` and `trained`)."""
         nll, is_correct = self._empty(targets)
         gradient = torch.empty_like(hidden)
+        weight = self.weight.detach()
+        own = [torch.zeros_like(weight, dtype=torch.float32) for _ in self.trained]
         for chunk in _slices(hidden.shape[0], _CHUNK):
-            logits = F.linear(hidden[chunk], self.weight)
+            logits = F.linear(hidden[chunk], weight)
             self._turn(logits, targets[chunk], nll[chunk], is_correct[chunk], factors[chunk])
-            torch.mm(logits, self.weight, out=gradient[chunk])
-        return nll, is_correct, gradient
+            torch.mm(logits, weight, out=gradient[chunk])
+            for found in own:
+                found += torch.mm(logits.t(), hidden[chunk])
+        return nll, is_correct, [gradient, *(found.to(weight.dtype) for found in own)]
 
     def _turn(
         self,

@@ -23,6 +23,7 @@ from service.core.engine_protocol import (
 )
 from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
 from service.engine.parts import AdapterSink, EngineLimits
+from service.engine.runner import BaseRunner
 from service.engine.training.micro_batches import MicroBatch
 from service.engine.training.passes import (
     PartOutcome,
@@ -52,12 +53,18 @@ class _Share:
     def part(self) -> PassPart:
         command = self.computation.command
         return PassPart(
-            self.session.adapter,
+            self.session.model,
             self.batch.rows,
             command.normalizer,
             self.session.request.seed,
             command.step,
+            at_start=isinstance(command, Forward) and command.at_start,
         )
+
+    @property
+    def runner(self) -> BaseRunner:
+        """What it is computed on."""
+        return self.part.used.runner
 
 
 class TrainingLoop:
@@ -172,7 +179,7 @@ class TrainingLoop:
                 f"the loss of line {diverged[0]} is not finite: lower the learning rate"
             )
         if outcome.gradients is not None:
-            share.session.adapter.add_gradient(outcome.gradients)
+            share.session.model.weights.add_gradient(outcome.gradients)
         share.computation.finish_micro_batch(losses)
         if not share.computation.remaining:
             self._finish(share.session, share.computation)
@@ -205,7 +212,7 @@ class TrainingLoop:
 
 def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
     """Touches no state, so that it can be tried again."""
-    runner = shares[0].session.runner
+    runner = shares[0].runner
     parts = [share.part for share in shares]
     if isinstance(shares[0].computation.command, Forward):
         return measure(runner, parts)
@@ -218,7 +225,7 @@ def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
     first = shares[0]
     chosen, tokens = [first], first.batch.tokens
     for share in shares[1:]:
-        same_base = share.session.runner is first.session.runner
+        same_base = share.runner is first.runner
         same_kind = share.computation.command.op == first.computation.command.op
         if same_base and same_kind and tokens + share.batch.tokens <= budget:
             chosen.append(share)

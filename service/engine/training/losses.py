@@ -1,17 +1,17 @@
 """Losses over hidden states. Each gives what its rows report and the gradient to pass back."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
-from service.engine.fused import PlainHead
+from service.engine.fused import AnyHead, PlainHead
 
 _CHUNK = 128
 """Positions whose logits exist at once: fp32 logits of a whole batch would outweigh all else."""
 
-Head = Callable[[torch.Tensor], torch.Tensor] | PlainHead
+
+Head = AnyHead | PlainHead
 
 
 @dataclass(frozen=True)
@@ -28,31 +28,38 @@ def cross_entropy(head: Head, hidden: torch.Tensor, targets: torch.Tensor) -> To
     """Measure (positions, size) against (positions) token ids."""
     if isinstance(head, PlainHead):
         return _report(*head.measure(hidden, targets))
-    parts = [_measure(head(hidden[chunk]), targets[chunk]) for chunk in _chunks(hidden.shape[0])]
+    parts = [
+        _measure(head.logits(hidden[chunk]), targets[chunk]) for chunk in _chunks(hidden.shape[0])
+    ]
     return _join(parts)
 
 
 def cross_entropy_with_gradient(
     head: Head, hidden: torch.Tensor, targets: torch.Tensor, factors: torch.Tensor
-) -> tuple[TokenLosses, torch.Tensor]:
-    """As `cross_entropy`, and the gradient of Σ factor · nll with respect to `hidden`.
+) -> tuple[TokenLosses, list[torch.Tensor]]:
+    """As `cross_entropy`, and the gradients of Σ factor · nll with respect to `hidden` and to what
+    the head trains.
 
     Each chunk is followed back as soon as it is measured, so its logits are freed before the next.
     """
     if isinstance(head, PlainHead):
-        nll, is_correct, gradient = head.measure_and_differentiate(
+        nll, is_correct, gradients = head.measure_and_differentiate(
             hidden.detach(), targets, factors
         )
-        return _report(nll, is_correct), gradient
+        return _report(nll, is_correct), gradients
     gradient = torch.empty_like(hidden)
+    own = [torch.zeros_like(weight) for weight in head.trained]
     parts = []
     for chunk in _chunks(hidden.shape[0]):
         leaf = hidden[chunk].detach().requires_grad_()
-        logits = head(leaf)
+        logits = head.logits(leaf)
         loss = F.cross_entropy(logits, targets[chunk], reduction="none")
-        (gradient[chunk],) = torch.autograd.grad(loss, leaf, factors[chunk])
+        found = torch.autograd.grad(loss, [leaf, *head.trained], factors[chunk])
+        gradient[chunk] = found[0]
+        for total, part in zip(own, found[1:], strict=True):
+            total += part
         parts.append((loss.detach(), logits.detach().argmax(-1) == targets[chunk]))
-    return _join(parts), gradient
+    return _join(parts), [gradient, *own]
 
 
 def _measure(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,26 +7,34 @@ import torch
 
 from service.core.engine_protocol import RowLoss, TrainingRow
 from service.engine.attention import PackedRows
-from service.engine.layers import RowDropout, TrainedRun, TrainedRuns
+from service.engine.layers import RowDropout, TrainedRuns
 from service.engine.runner import BaseRunner, PackedBatch
-from service.engine.training.adapter import TrainedAdapter
 from service.engine.training.losses import (
     TokenLosses,
     cross_entropy,
     cross_entropy_with_gradient,
 )
+from service.engine.training.model import TrainedModel
 from service.engine.training.random_keys import generator
+from service.engine.training.weights import RowWeights
 
 
 @dataclass(frozen=True)
 class PassPart:
     """One job's rows in a pass."""
 
-    adapter: TrainedAdapter
+    model: TrainedModel
     rows: tuple[TrainingRow, ...]
     normalizer: float
     seed: int
     step: int
+    at_start: bool = False
+    """Computed with the weights that the job began with."""
+
+    @property
+    def used(self) -> RowWeights:
+        """What its rows are computed with."""
+        return self.model.at_start if self.at_start else self.model.now
 
     @property
     def tokens(self) -> int:
@@ -40,7 +48,7 @@ class PartOutcome:
     losses: list[RowLoss]
     """In the order of the rows."""
     gradients: Sequence[torch.Tensor] | None = None
-    """Of the adapter's leaves; None where nothing was differentiated."""
+    """Of the model's leaves; None where nothing was differentiated."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,18 @@ def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> 
     )
     with torch.enable_grad():
         hidden = runner.hidden(_batch(runner, parts, with_dropout=True))[index]
-        losses, gradient = cross_entropy_with_gradient(runner.loss_head, hidden, targets, factors)
-    leaves = [leaf for part in parts for leaf in part.adapter.leaves]
-    found = torch.autograd.grad(hidden, leaves, gradient, allow_unused=True, materialize_grads=True)
+        losses, gradients = cross_entropy_with_gradient(runner.loss_head, hidden, targets, factors)
+    leaves = [leaf for part in parts for leaf in part.model.weights.leaves]
+    found = torch.autograd.grad(
+        [hidden, *runner.loss_head.trained],
+        leaves,
+        gradients,
+        allow_unused=True,
+        materialize_grads=True,
+    )
     outcomes, start = [], 0
     for part, report in zip(parts, _report(parts, positions, losses), strict=True):
-        stop = start + len(part.adapter.leaves)
+        stop = start + len(part.model.weights.leaves)
         outcomes.append(PartOutcome(report, found[start:stop]))
         start = stop
     return outcomes
@@ -91,12 +105,7 @@ def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> 
 def _batch(runner: BaseRunner, parts: Sequence[PassPart], *, with_dropout: bool) -> PackedBatch:
     rows = [row for part in parts for row in part.rows]
     runs = tuple(
-        TrainedRun(
-            part.tokens,
-            part.adapter.factors,
-            part.adapter.scaling,
-            _dropout(part, runner.base.device) if with_dropout else None,
-        )
+        part.used.run(part.tokens, _dropout(part, runner.base.device) if with_dropout else None)
         for part in parts
     )
     return PackedBatch(
@@ -108,7 +117,7 @@ def _batch(runner: BaseRunner, parts: Sequence[PassPart], *, with_dropout: bool)
 
 
 def _dropout(part: PassPart, device: torch.device) -> RowDropout | None:
-    probability = part.adapter.tuning.dropout
+    probability = part.model.dropout
     if not probability:
         return None
     generators = [
