@@ -8,6 +8,7 @@ from service.core.engine_protocol import (
     DeltaRef,
     Forward,
     ForwardBackward,
+    HeadSpec,
     LoraTuning,
     OpenSession,
     OptimStep,
@@ -15,6 +16,7 @@ from service.core.engine_protocol import (
     ResumePoint,
     Save,
     TrainingRow,
+    Tuning,
 )
 from service.engine.interface import EngineCore
 from tests.service.engine.real_engine import BASE
@@ -30,7 +32,8 @@ class Job:
         engine: EngineCore,
         name: str = "ftjob-a",
         *,
-        tuning: LoraTuning | None = None,
+        tuning: Tuning | None = None,
+        head: HeadSpec | None = None,
         epoch: int = 1,
         seed: int = 7,
         start_from: DeltaRef | None = None,
@@ -47,6 +50,7 @@ class Job:
                 start_from=start_from,
                 resume=resume,
                 tuning=tuning or LoraTuning(rank=4, alpha=8),
+                head=head,
                 seed=seed,
                 key_prefix=self.prefix,
             )
@@ -65,8 +69,10 @@ class Job:
             ForwardBackward(seq=self._next(), step=step, normalizer=normalizer, rows=tuple(rows))
         )
 
-    def forward(self, rows: Sequence[TrainingRow]) -> None:
-        self.send(Forward(seq=self._next(), step=0, normalizer=1, rows=tuple(rows)))
+    def forward(self, rows: Sequence[TrainingRow], *, at_start: bool = False) -> None:
+        self.send(
+            Forward(seq=self._next(), step=0, normalizer=1, rows=tuple(rows), at_start=at_start)
+        )
 
     def optimize(
         self,
