@@ -64,7 +64,7 @@ def replaying(
     model: PreTrainedModel, switch: AdapterSwitch, plan: RowPlan | None
 ) -> Iterator[None]:
     """Passes within keep no layer's insides. Layers that transformers cannot replay keep them."""
-    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    layers: list[Any] = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
 
     def run(layer: Callable[..., Any], *arguments: Any) -> Any:
         drawn = dropout_states(plan)
