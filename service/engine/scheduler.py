@@ -36,6 +36,7 @@ from service.engine.parts import (
 from service.engine.runner import BaseRunner
 from service.engine.training.loop import TrainingLoop
 from service.engine.training.sessions import TrainingSessions
+from service.engine.variants import Variants
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +68,14 @@ class Engine:
         self._is_stopping = False
         self._failure: BaseException | None = None
         self._frames = FrameCollector()
-        runners = {base.name: BaseRunner(base) for base in bases}
-        self._streams = {
-            name: BaseStreams(runner, source, limits, self._frames, self._notify)
-            for name, runner in runners.items()
+        variants = {
+            base.name: Variants(BaseRunner(base), limits.overlay_memory_bytes) for base in bases
         }
-        self._sessions = TrainingSessions(runners, source, limits, self._lock, self._wake)
+        self._streams = {
+            name: BaseStreams(of_base, source, limits, self._frames, self._notify)
+            for name, of_base in variants.items()
+        }
+        self._sessions = TrainingSessions(variants, source, limits, self._lock, self._wake)
         self._storing = ThreadPoolExecutor(_STORING_THREADS, thread_name_prefix="engine-store")
         self._training = TrainingLoop(
             self._sessions, sink, limits, self._lock, self._storing, self._streams

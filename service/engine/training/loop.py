@@ -70,6 +70,11 @@ class _Share:
         )
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the fused layers can compute it, which a DoRA beside it would forbid."""
+        return self.part.used.is_plain
+
+    @property
     def runner(self) -> BaseRunner:
         """What it is computed on."""
         return self.part.used.runner
@@ -269,7 +274,7 @@ def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
     first = shares[0]
     chosen, tokens = [first], first.batch.tokens
     for share in shares[1:]:
-        same_base = share.runner is first.runner
+        same_base = share.runner is first.runner and share.is_plain == first.is_plain
         same_kind = share.computation.command.op == first.computation.command.op
         if same_base and same_kind and tokens + share.batch.tokens <= budget:
             chosen.append(share)
