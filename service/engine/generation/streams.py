@@ -19,11 +19,10 @@ from service.engine.generation.guides import GuideCompiler
 from service.engine.generation.kv_cache import KvCache
 from service.engine.generation.logit_rules import LogitRules
 from service.engine.generation.passes import Sampled, StreamPasses
-from service.engine.generation.resident_adapters import ResidentAdapters
+from service.engine.generation.resident_adapters import ResidentAdapters, ServedModel
 from service.engine.generation.stream import Stream
 from service.engine.interface import FrameSink
-from service.engine.layers import ServedAdapter
-from service.engine.parts import AdapterSource, EngineLimits
+from service.engine.parts import AdapterSource, DeltaWeights, EngineLimits
 from service.engine.runner import BaseRunner
 from service.engine.variants import Variants
 
@@ -81,12 +80,10 @@ class BaseStreams:
         """Put a stream into the waiting line, or end it with its error."""
         self._add(Stream(request, sink, next(self._arrivals)))
 
-    def add_drawn(
-        self, request: AddRequest, sink: FrameSink, adapter: ServedAdapter | None
-    ) -> None:
+    def add_drawn(self, request: AddRequest, sink: FrameSink, model: ServedModel) -> None:
         """As `add`, with weights in training. The stop token is told like the others."""
         stream = Stream(request, sink, next(self._arrivals), is_drawn=True)
-        stream.adapter = adapter
+        stream.runner, stream.adapter = model.runner, model.adapter
         self._add(stream)
 
     def _add(self, stream: Stream) -> None:
@@ -189,6 +186,7 @@ class BaseStreams:
                 if delta is not None:
                     assert stream.loading is not None
                     model = self._adapters.cast(delta, stream.loading)
+                    _refuse_head(stream.loading.result())
                     stream.runner, stream.adapter = model.runner, model.adapter
             if stream.guiding is not None and stream.rules is not None:
                 stream.rules.matcher, stream.guiding = stream.guiding.result(), None
@@ -273,7 +271,7 @@ class BaseStreams:
         self._release_blocks(stream)
         if stream.request.model.delta is not None:
             self._adapters.unpin(stream.request.model.delta)
-            self._forget_unused(stream.runner)
+        self._forget_unused(stream.runner)
         self._frames.finish(stream.sink, stream.request.request, reason, error)
 
     def _forget_unused(self, runner: BaseRunner | None) -> None:
@@ -295,6 +293,14 @@ def _by_runner(streams: Sequence[Stream]) -> list[tuple[BaseRunner, list[Stream]
         assert stream.runner is not None
         groups.setdefault(stream.runner, []).append(stream)
     return list(groups.items())
+
+
+def _refuse_head(loaded: DeltaWeights) -> None:
+    if loaded.head is not None:
+        raise InvalidRequest(
+            "The model answers with labels or scores and not with text; POST it to /v1/classify.",
+            param="model",
+        )
 
 
 def _not_finite(stream: Stream) -> ServiceError:
