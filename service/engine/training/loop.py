@@ -21,7 +21,7 @@ from service.core.engine_protocol import (
     SaveSnapshotTaken,
     SaveStored,
 )
-from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
+from service.core.errors import InvalidRequest, OutOfMemory, ServiceError, TrainingDiverged
 from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.runner import BaseRunner
@@ -208,6 +208,8 @@ class TrainingLoop:
         check_rows(command.loss, report, session.request.head, command.rows)
         if session.features is not None:
             check_reads_head(command.loss, report)
+        if isinstance(command, Forward) and command.at_start and {"values", "scores"} & {*report}:
+            raise InvalidRequest("'at_start' reports no values and scores: a head has only its own")
         limit = self._limits.micro_batch_tokens
         session.computation = Computation.begin(command, session.reads, limit)
 
