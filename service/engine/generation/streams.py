@@ -7,16 +7,22 @@ from itertools import count
 import torch
 
 from service.core.engine_protocol import AddRequest, FinishReason, StreamTokens, TokenLogprob
-from service.core.errors import AdapterCorrupt, ContextLengthExceeded, InvalidRequest, ServiceError
+from service.core.errors import (
+    AdapterCorrupt,
+    ContextLengthExceeded,
+    InvalidRequest,
+    ServiceError,
+    TrainingDiverged,
+)
 from service.engine.generation.frames import FrameCollector
 from service.engine.generation.guides import GuideCompiler
 from service.engine.generation.kv_cache import KvCache
 from service.engine.generation.logit_rules import LogitRules
 from service.engine.generation.passes import Sampled, StreamPasses
-from service.engine.generation.resident_adapters import ResidentAdapters
+from service.engine.generation.resident_adapters import ResidentAdapters, ServedModel
 from service.engine.generation.stream import Stream
 from service.engine.interface import FrameSink
-from service.engine.parts import AdapterSource, EngineLimits
+from service.engine.parts import AdapterSource, DeltaWeights, EngineLimits
 from service.engine.runner import BaseRunner
 from service.engine.variants import Variants
 
@@ -61,13 +67,27 @@ class BaseStreams:
         return len(self._waiting) + len(self._running)
 
     @property
+    def drawn(self) -> int:
+        """Of these, streams of training sessions."""
+        return sum(stream.is_drawn for stream in (*self._waiting, *self._running))
+
+    @property
     def can_step(self) -> bool:
         """Whether a step would compute something or bring something to its end."""
         return bool(self._running) or any(stream.is_ready for stream in self._waiting)
 
     def add(self, request: AddRequest, sink: FrameSink) -> None:
         """Put a stream into the waiting line, or end it with its error."""
-        stream = Stream(request, sink, next(self._arrivals))
+        self._add(Stream(request, sink, next(self._arrivals)))
+
+    def add_drawn(self, request: AddRequest, sink: FrameSink, model: ServedModel) -> None:
+        """As `add`, with weights in training. The stop token is told like the others."""
+        stream = Stream(request, sink, next(self._arrivals), is_drawn=True)
+        stream.runner, stream.adapter = model.runner, model.adapter
+        self._add(stream)
+
+    def _add(self, stream: Stream) -> None:
+        request, sink = stream.request, stream.sink
         stream.rules = LogitRules.of(
             request.sampling, request.tokens, device=self._runner.base.device
         )
@@ -166,6 +186,7 @@ class BaseStreams:
                 if delta is not None:
                     assert stream.loading is not None
                     model = self._adapters.cast(delta, stream.loading)
+                    _refuse_head(stream.loading.result())
                     stream.runner, stream.adapter = model.runner, model.adapter
             if stream.guiding is not None and stream.rules is not None:
                 stream.rules.matcher, stream.guiding = stream.guiding.result(), None
@@ -204,11 +225,14 @@ class BaseStreams:
             raise _not_finite(stream)
         if stream.answered == sampling.max_tokens:  # nothing was to be drawn
             self._finish(stream, "length")
-        elif token in sampling.stop_token_ids:
+            return
+        logprobs = () if sampled.logprob is None else (sampled.logprob,)
+        if token in sampling.stop_token_ids:
+            if stream.is_drawn:
+                self._report(stream, tokens=(token,), logprobs=logprobs)
             self._finish(stream, "stop")
         else:
             stream.append(token)
-            logprobs = () if sampled.logprob is None else (sampled.logprob,)
             self._report(stream, tokens=(token,), logprobs=logprobs)
             self._finish_if_complete(stream)
 
@@ -247,7 +271,7 @@ class BaseStreams:
         self._release_blocks(stream)
         if stream.request.model.delta is not None:
             self._adapters.unpin(stream.request.model.delta)
-            self._forget_unused(stream.runner)
+        self._forget_unused(stream.runner)
         self._frames.finish(stream.sink, stream.request.request, reason, error)
 
     def _forget_unused(self, runner: BaseRunner | None) -> None:
@@ -271,8 +295,20 @@ def _by_runner(streams: Sequence[Stream]) -> list[tuple[BaseRunner, list[Stream]
     return list(groups.items())
 
 
+def _refuse_head(loaded: DeltaWeights) -> None:
+    if loaded.head is not None:
+        raise InvalidRequest(
+            "The model answers with labels or scores and not with text; POST it to /v1/classify.",
+            param="model",
+        )
+
+
 def _not_finite(stream: Stream) -> ServiceError:
     delta = stream.request.model.delta
+    if stream.is_drawn:
+        return TrainingDiverged(
+            "the weights in training give numbers that are not finite: lower the learning rate"
+        )
     if delta is None:
         return ServiceError("the base gave numbers that are not finite")
     return AdapterCorrupt(f"adapter {delta.id} gives numbers that are not finite")

@@ -7,11 +7,13 @@ import torch
 from service.core.engine_protocol import (
     FullTuning,
     HeadSpec,
+    HeadTuning,
     LoraTuning,
     OpenSession,
     PartialTuning,
 )
 from service.core.errors import AdapterCorrupt, InvalidHyperparameter
+from service.engine.embedding import LoadedEmbedder
 from service.engine.export.merging import changed_parameters
 from service.engine.generation.resident_adapters import check_fit
 from service.engine.heads import Head
@@ -32,7 +34,8 @@ def begin(variants: Variants, request: OpenSession, start: DeltaWeights | None) 
     InvalidRequest and AdapterCorrupt for a start that does not fit the base.
     """
     tuning, runner = request.tuning, variants.get(start.overlay if start else None)
-    head = _head_part(runner, request.head, start)
+    size = int(runner.base.model.config.get_text_config().hidden_size)
+    head = _head_part(size, request.head, start)
     begun = _begin_rows(runner, start)
     if isinstance(tuning, LoraTuning):
         lora = LoraPart(runner, tuning, start.adapter if start else None)
@@ -41,10 +44,29 @@ def begin(variants: Variants, request: OpenSession, start: DeltaWeights | None) 
         base = variants.get(None)
         overlay = OverlayPart(base, tuning, _merged(base, start))
         model = TrainedModel(begun, overlay=overlay, head=head)
-    elif head is None:
-        raise InvalidHyperparameter("tuning 'head' needs a head", param="tuning")
+    elif head is None or head.head.spec.kind == "value":
+        raise InvalidHyperparameter(
+            "tuning 'head' needs a head that classifies or scores rows", param="tuning"
+        )
     else:
         model = TrainedModel(begun, head=head)
+    model.weights.initialise(request.seed)
+    return model
+
+
+def begin_on_embedder(
+    embedder: LoadedEmbedder, request: OpenSession, start: DeltaWeights | None
+) -> TrainedModel:
+    """A head on an embedding model's vectors. Raises as `begin` does."""
+    spec = request.head
+    if not isinstance(request.tuning, HeadTuning) or spec is None or spec.kind == "value":
+        raise InvalidHyperparameter(
+            f"{request.base!r} is an embedding model; only tuning 'head' works on it, with a head "
+            "that classifies or scores rows",
+            param="tuning",
+        )
+    head = _head_part(embedder.state.dimensions, spec, start)
+    model = TrainedModel(Start(None, start), head=head, device=embedder.device)
     model.weights.initialise(request.seed)
     return model
 
@@ -60,15 +82,12 @@ def _merged(base: BaseRunner, start: DeltaWeights | None) -> Mapping[str, torch.
     return {} if start is None else dict(changed_parameters(base.base, start))
 
 
-def _head_part(
-    runner: BaseRunner, spec: HeadSpec | None, start: DeltaWeights | None
-) -> HeadPart | None:
+def _head_part(size: int, spec: HeadSpec | None, start: DeltaWeights | None) -> HeadPart | None:
     """The start's head is trained further if it is the same kind of head, and dropped otherwise."""
     if spec is None:
         return None
     stored = start.head if start is not None else None
     continued = stored if stored is not None and stored.spec == spec else None
-    size = int(runner.base.model.config.get_text_config().hidden_size)
     head = Head(spec, size)
     if continued is None:
         return HeadPart(head)

@@ -1,9 +1,8 @@
 """Training's part of the step loop: commands in order, micro-batches of several jobs a pass."""
 
 import logging
-import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +16,21 @@ from service.core.engine_protocol import (
     OptimStep,
     OptimStepDone,
     Result,
+    Sample,
     Save,
     SaveSnapshotTaken,
     SaveStored,
 )
-from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
+from service.core.errors import InvalidRequest, OutOfMemory, ServiceError, TrainingDiverged
+from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.runner import BaseRunner
+from service.engine.training.head_passes import (
+    check_reads_head,
+    measure_and_differentiate_head,
+    measure_head,
+)
+from service.engine.training.losses import check_rows
 from service.engine.training.micro_batches import MicroBatch
 from service.engine.training.passes import (
     PartOutcome,
@@ -31,6 +38,8 @@ from service.engine.training.passes import (
     measure,
     measure_and_differentiate,
 )
+from service.engine.training.reports import first_not_finite
+from service.engine.training.sampling import SampleRun
 from service.engine.training.saving import Storing, take_snapshot
 from service.engine.training.session import Computation, Session
 from service.engine.training.sessions import TrainingSessions
@@ -52,14 +61,22 @@ class _Share:
     @property
     def part(self) -> PassPart:
         command = self.computation.command
+        measuring = command if isinstance(command, Forward) else None
         return PassPart(
             self.session.model,
             self.batch.rows,
             command.normalizer,
             self.session.request.seed,
             command.step,
-            at_start=isinstance(command, Forward) and command.at_start,
+            command.loss,
+            measuring.report if measuring else (),
+            at_start=measuring is not None and measuring.at_start,
         )
+
+    @property
+    def is_head_alone(self) -> bool:
+        """Whether it passes by the base."""
+        return self.session.features is not None
 
     @property
     def is_plain(self) -> bool:
@@ -82,21 +99,26 @@ class TrainingLoop:
         limits: EngineLimits,
         lock: threading.RLock,
         storing: Executor,
+        streams: Mapping[str, BaseStreams],
     ) -> None:
+        """`streams`, by base, draw what a `sample` command asks for."""
         self._sessions = sessions
         self._sink = sink
         self._limits = limits
         self._lock = lock
         self._storing = storing
+        self._streams = streams
+        self._sampling: dict[Session, SampleRun] = {}
         self._turn = 0
 
     def step(self, *, streaming: bool) -> None:
-        """The due optimizer steps and snapshots, then one pass.
+        """The due optimizer steps, snapshots and samples, then one pass.
 
         `streaming` keeps the pass short, because somebody waits for the next token.
         """
         with self._lock:
             ready = self._sessions.ready_held()
+        self._abort_sampling_of_ended()
         for session in ready:
             self._run_instant_commands(session)
         shares = [share for session in ready if (share := self._begin(session))]
@@ -113,6 +135,10 @@ class TrainingLoop:
                 self._guard(session, command.seq, partial(self._optimize, session, command))
             elif isinstance(command, Save):
                 self._guard(session, command.seq, partial(self._save, session, command))
+            elif isinstance(command, Sample):
+                self._guard(session, command.seq, partial(self._sample, session, command))
+                if session in self._sampling:
+                    return  # it goes on
             else:
                 return
 
@@ -129,6 +155,28 @@ class TrainingLoop:
         store = take_snapshot(session, command, self._sink)
         self._complete(session, SaveSnapshotTaken(seq=command.seq))
         self._storing.submit(self._store, session, command, store)
+
+    def _sample(self, session: Session, command: Sample) -> None:
+        """Begin it, let it go on, or take its answers."""
+        run = self._sampling.get(session)
+        if run is None:
+            run = self._sampling[session] = self._begin_sampling(session, command)
+        run.feed()
+        if run.is_done:
+            del self._sampling[session]
+            self._complete(session, run.result())
+
+    def _begin_sampling(self, session: Session, command: Sample) -> SampleRun:
+        model = session.model.served(session.id)
+        streams = self._streams[session.base.name]
+        places = max(1, self._limits.max_streams // 2)
+        return SampleRun(session, command, model, streams, places=places)
+
+    def _abort_sampling_of_ended(self) -> None:
+        for session, run in tuple(self._sampling.items()):
+            if session.is_closed or session.has_failed:
+                run.abort()
+                del self._sampling[session]
 
     def _store(self, session: Session, command: Save, store: Storing) -> None:
         """On a thread of its own."""
@@ -156,8 +204,14 @@ class TrainingLoop:
         return _Share(session, computation)
 
     def _start_computing(self, session: Session, command: Forward | ForwardBackward) -> None:
+        report = command.report if isinstance(command, Forward) else ()
+        check_rows(command.loss, report, session.request.head, command.rows)
+        if session.features is not None:
+            check_reads_head(command.loss, report)
+        if isinstance(command, Forward) and command.at_start and {"values", "scores"} & {*report}:
+            raise InvalidRequest("'at_start' reports no values and scores: a head has only its own")
         limit = self._limits.micro_batch_tokens
-        session.computation = Computation.begin(command, session.runner, limit)
+        session.computation = Computation.begin(command, session.reads, limit)
 
     def _run_pass(self, shares: Sequence[_Share]) -> None:
         try:
@@ -182,10 +236,10 @@ class TrainingLoop:
 
     def _take(self, share: _Share, outcome: PartOutcome) -> None:
         losses = outcome.losses
-        diverged = [loss.line for loss in losses if not math.isfinite(loss.loss)]
-        if diverged:
+        diverged = first_not_finite(losses)
+        if diverged is not None:
             raise TrainingDiverged(
-                f"the loss of line {diverged[0]} is not finite: lower the learning rate"
+                f"the loss of line {diverged.line} is not finite: lower the learning rate"
             )
         if outcome.gradients is not None:
             share.session.model.weights.add_gradient(outcome.gradients)
@@ -221,11 +275,13 @@ class TrainingLoop:
 
 def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
     """Touches no state, so that it can be tried again."""
-    runner = shares[0].runner
-    parts = [share.part for share in shares]
-    if isinstance(shares[0].computation.command, Forward):
-        return measure(runner, parts)
-    return measure_and_differentiate(runner, parts)
+    first, parts = shares[0], [share.part for share in shares]
+    features, measures = first.session.features, isinstance(first.computation.command, Forward)
+    if features is not None:
+        compute_head = measure_head if measures else measure_and_differentiate_head
+        return [compute_head(part, features) for part in parts]
+    compute = measure if measures else measure_and_differentiate
+    return compute(first.runner, parts)
 
 
 def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
@@ -233,7 +289,11 @@ def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
     micro-batches, at most one a job, since its activations are what a pass needs memory for."""
     first = shares[0]
     chosen, tokens = [first], first.batch.tokens
+    if first.is_head_alone:
+        return chosen
     for share in shares[1:]:
+        if share.is_head_alone:
+            continue
         same_base = share.runner is first.runner and share.is_plain == first.is_plain
         same_kind = share.computation.command.op == first.computation.command.op
         if same_base and same_kind and tokens + share.batch.tokens <= budget:

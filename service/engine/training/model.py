@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from service.core.engine_protocol import LoraTuning
+from service.core.errors import UnsupportedParameter
+from service.engine.generation.resident_adapters import ServedModel
+from service.engine.layers import ServedAdapter
 from service.engine.parts import DeltaWeights, HeadWeights, OverlayWeights
 from service.engine.runner import BaseRunner
 from service.engine.training.head_part import HeadPart
@@ -21,7 +24,8 @@ _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 class Start:
     """What a job began with."""
 
-    rows: RowWeights
+    rows: RowWeights | None
+    """None on an embedding model, which is asked for features alone."""
     delta: DeltaWeights | None = None
     """None: the base alone."""
 
@@ -39,15 +43,18 @@ class TrainedModel:
         lora: LoraPart | None = None,
         overlay: OverlayPart | None = None,
         head: HeadPart | None = None,
+        device: torch.device | None = None,
     ) -> None:
-        """All weights zero."""
+        """All weights zero. `device` is that of the start unless it has none."""
         self.start = start
         self.lora = lora
         self.overlay = overlay
         self.head = head
         parts: list[Part | None] = [lora, overlay, head]
-        device = start.rows.runner.base.device
-        self.weights = TrainedWeights([part for part in parts if part], device)
+        device = start.rows.runner.base.device if start.rows else device
+        self.weights = TrainedWeights(
+            [part for part in parts if part], device or torch.device("cpu")
+        )
 
     @classmethod
     def adapter(cls, runner: BaseRunner, tuning: LoraTuning) -> "TrainedModel":
@@ -62,12 +69,35 @@ class TrainedModel:
             return RowWeights(lora.runner, lora.factors, lora.scaling, lora.frozen)
         if self.overlay is not None:
             return RowWeights(self.overlay.runner)
-        return self.start.rows
+        return self.at_start
 
     @property
     def at_start(self) -> RowWeights:
         """The weights that the job began with, also after a resumption: a policy's reference."""
+        assert self.start.rows is not None
         return self.start.rows
+
+    @property
+    def is_head_alone(self) -> bool:
+        """Whether nothing below the head is trained."""
+        return self.lora is None and self.overlay is None
+
+    def served(self, id: str) -> ServedModel:
+        """As streams compute with the weights, until these change.
+
+        Raises UnsupportedParameter for a head alone, which says nothing.
+        """
+        if self.lora is not None:
+            runner = self.lora.runner
+            weights = self.lora.snapshot(self.weights.snapshot(), id)
+            base = runner.base
+            adapter = ServedAdapter.cast(
+                weights, runner.linears, dtype=base.dtype, device=base.device
+            )
+            return ServedModel(runner, adapter)
+        if self.overlay is not None:
+            return ServedModel(self.overlay.runner, None)
+        raise UnsupportedParameter("a session that trains a head alone has nothing to sample from")
 
     @property
     def head_tensors(self) -> Mapping[str, torch.Tensor]:

@@ -12,7 +12,7 @@ Storing = Callable[[], tuple[StoredFile, ...]]
 
 def take_snapshot(session: Session, command: Save, sink: AdapterSink) -> Storing:
     """Copy what is to be saved; the result writes it, on whatever thread calls it."""
-    request, base = session.request, session.runner.base
+    request, base = session.request, session.base
     prefix = f"{request.key_prefix}{command.name}/"
     step = int(command.name.removeprefix("step-"))
     writers: list[Storing] = []

@@ -21,10 +21,12 @@ from service.core.errors import (
     StaleEpoch,
     TooManyRequests,
 )
+from service.engine.embedding import LoadedEmbedder
 from service.engine.parts import AdapterSource, DeltaWeights, EngineLimits
-from service.engine.training.beginning import begin
+from service.engine.training.beginning import begin, begin_on_embedder
+from service.engine.training.features import FeatureCache, base_features
 from service.engine.training.optimizer import AdamW
-from service.engine.training.session import Session
+from service.engine.training.session import Reads, Session
 from service.engine.training.states import restore_state
 from service.engine.variants import Variants
 
@@ -35,6 +37,7 @@ class TrainingSessions:
     def __init__(
         self,
         variants: Mapping[str, Variants],
+        embedders: Mapping[str, LoadedEmbedder],
         source: AdapterSource,
         limits: EngineLimits,
         lock: threading.RLock,
@@ -42,6 +45,7 @@ class TrainingSessions:
     ) -> None:
         """`wake`, on the engine's lock, is notified when there is something to compute."""
         self._variants = variants
+        self._embedders = embedders
         self._source = source
         self._limits = limits
         self._lock = lock
@@ -56,7 +60,7 @@ class TrainingSessions:
 
     def open(self, request: OpenSession) -> SessionOpened:
         """See EngineCore."""
-        if request.base not in self._variants:
+        if request.base not in self._variants and request.base not in self._embedders:
             raise ModelNotFound(f"this engine does not hold the base {request.base!r}")
         with self._lock:
             session, is_new = self._find_or_open_held(request)
@@ -68,7 +72,7 @@ class TrainingSessions:
             self._get_held(session.id)
             return SessionOpened(
                 session=session.id,
-                base_digest=session.runner.base.digest,
+                base_digest=session.base.digest,
                 trainable_parameters=session.model.weights.size,
                 next_seq=session.next_seq,
             )
@@ -136,7 +140,7 @@ class TrainingSessions:
         session = Session(
             id=f"session-{next(self._ids)}",
             request=request,
-            runner=self._variants[request.base].get(None),
+            reads=self._reads(request.base),
             changed=threading.Condition(self._lock),
         )
         self._sessions[session.id] = session
@@ -145,11 +149,25 @@ class TrainingSessions:
     def _prepare(self, session: Session) -> None:
         request = session.request
         start = None if request.start_from is None else self._load(request.start_from)
-        model = begin(self._variants[request.base], request, start)
+        if request.base in self._embedders:
+            embedder = self._embedders[request.base]
+            model = begin_on_embedder(embedder, request, start)
+            session.features = FeatureCache(embedder.features)
+        else:
+            model = begin(self._variants[request.base], request, start)
+            if model.is_head_alone and request.head is not None:
+                session.features = FeatureCache(base_features(model.now, request.head))
         session.model, session.optimizer = model, AdamW(model.weights)
         if request.resume is not None:
             restore_state(session, self._source.load_state(request.resume))
         session.ready.set()
+
+    def _reads(self, base: str) -> Reads:
+        embedder = self._embedders.get(base)
+        if embedder is not None:
+            return Reads(embedder.as_base(), embedder.vocabulary)
+        runner = self._variants[base].get(None)
+        return Reads(runner.base, runner.vocabulary)
 
     def _load(self, ref: DeltaRef) -> DeltaWeights:
         """With the absolute keys of its files, which what is trained on it may share."""

@@ -14,7 +14,7 @@ from service.engine.attention import PackedRows
 from service.engine.bases import load_base
 from service.engine.fused import AnyHead, PlainHead
 from service.engine.runner import BaseRunner, PackedBatch
-from service.engine.training.losses import cross_entropy_with_gradient
+from service.engine.training.losses import score_and_differentiate
 from service.engine.training.model import TrainedModel
 from service.engine.training.passes import (
     PartOutcome,
@@ -172,7 +172,7 @@ def test_the_plain_head_gives_autograds_losses_and_gradients(trained: bool) -> N
         weight.requires_grad_()
     heads = (PlainHead(weight), AnyHead(lambda x: x @ weight.T, [weight] if trained else []))
     (got, gradients), (expected, expected_gradients) = (
-        cross_entropy_with_gradient(head, hidden, targets, factors) for head in heads
+        score_and_differentiate(head, hidden, targets, factors) for head in heads
     )
 
     torch.testing.assert_close(got.nll, expected.nll)
