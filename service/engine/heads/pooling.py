@@ -22,5 +22,5 @@ def pool(states: torch.Tensor, lengths: Sequence[int], pooling: Pooling) -> torc
     and no others'. Follows the caller's gradient mode."""
     if pooling == "last":
         return states
-    parts = torch.split(states, list(lengths))  # type: ignore[no-untyped-call]
+    parts = torch.split(states, list(lengths))
     return torch.stack([part.mean(0) for part in parts])

@@ -55,7 +55,7 @@ def _split(
     """The positions of each row."""
     if x is None or not wanted:
         return [()] * len(counts)
-    parts = torch.split(x.detach(), list(counts))  # type: ignore[no-untyped-call]
+    parts = torch.split(x.detach(), list(counts))
     return [tuple(part.tolist()) for part in parts]
 
 
