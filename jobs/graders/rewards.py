@@ -72,8 +72,8 @@ class Rewards:
         """In the order of the samples; flags tell what went wrong with one.
 
         `go_on` is called twice a second, and what it raises ends the grading. Raises
-        GraderUnavailable for a grader that this machine cannot run, InvalidRequest when a model that
-        it asks is gone.
+        GraderUnavailable for a grader that this machine cannot run, InvalidRequest when a model
+        that it asks is gone.
         """
         return self._runner.run(self._grade(grader, samples, go_on))
 

@@ -27,7 +27,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
         *_DATABASE_AND_QUEUE,
         *("cryptography", "fastapi", "limits", "nltk", "python_multipart", "rapidfuzz", "uvicorn"),
     ),
-    "worker": (*_DATABASE_AND_QUEUE, "cryptography", "pyarrow"),
+    "worker": (*_DATABASE_AND_QUEUE, "cryptography", "nltk", "pyarrow", "rapidfuzz"),
     "engine": (
         *("accelerate", "fastapi", "gguf", "llguidance", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),

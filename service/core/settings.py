@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     grader_endpoint_key: SecretStr | None = None
     """Its API key, if it wants one. All projects grade at its expense."""
     grader_endpoint_models: str = ""
-    """Comma-separated names of its models; a name listed here never means a model of this server."""
+    """Comma-separated names of its models; a name of this list never means a model served here."""
 
     engine_host: str = "127.0.0.1"
     """Where the engine listens."""

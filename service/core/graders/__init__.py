@@ -1,7 +1,7 @@
 """Graders: from a model's sample to a reward. No torch, no web framework.
 
-`specs` says what a grader is, `grading.Grading` runs one, and whoever runs it lends the means: ways to
-ask a model, to embed texts and to run a stranger's Python.
+`specs` says what a grader is, `grading.Grading` runs one, and whoever runs it lends the means: ways
+to ask a model, to embed texts and to run a stranger's Python.
 """
 
 from service.core.graders.asking import AskModel, ModelAnswer, Question

@@ -1,9 +1,9 @@
 """The sandbox's process: reads a request, makes a sandbox, lets a child in it answer on stdout.
 
-Started without an environment and without site-packages. It stays outside of the child's world and
-keeps the time. Exit codes: 0 after an answer, CANNOT when the machine does not permit the sandbox
-(stderr says what), LATE, SILENT for a child that ended without an answer, and SIGNALLED + the signal
-that ended it.
+Started without an environment and without site-packages. It stays outside of the child's world
+and keeps the time. Exit codes: 0 after an answer, CANNOT when the machine does not permit the
+sandbox (stderr says what), LATE, SILENT for a child that ended without an answer, and SIGNALLED +
+the signal that ended it.
 """
 
 import json

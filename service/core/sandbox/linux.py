@@ -1,4 +1,4 @@
-"""The system calls that Python 3.11 has no function for. Every failure is an OSError that says which.
+"""The system calls that Python 3.11 has no function for. A failure is an OSError that says which.
 
 See mount(2), mount_setattr(2), unshare(2), pivot_root(2), prctl(2), capset(2).
 """
@@ -64,8 +64,8 @@ class _MountAttributes(ctypes.Structure):
 
 
 def make_read_only(target: str, *, recursive: bool) -> None:
-    """Read-only, without devices or set-uid programs. Needs Linux 5.12; a plain remount would have to
-    repeat every flag that the mount below is locked with."""
+    """Read-only, without devices or set-uid programs. Needs Linux 5.12; a plain remount would have
+    to repeat every flag that the mount below is locked with."""
     attributes = _MountAttributes(set=MS_RDONLY | MS_NOSUID | MS_NODEV)
     result = _libc.syscall(
         ctypes.c_long(_SYS_MOUNT_SETATTR),

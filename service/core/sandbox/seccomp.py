@@ -1,7 +1,8 @@
 """The system calls that are left to a stranger's function, as a filter for the kernel.
 
-A list of what is allowed, put together by hand: the libraries for it (pyseccomp) need libseccomp on
-the machine, which slim images lack, and a flat list is some ten kinds of instruction. See seccomp(2).
+A list of what is allowed, put together by hand: the library for it, pyseccomp, has had no release
+since 2021 and needs libseccomp on the machine, and a flat list takes four kinds of instruction. See
+seccomp(2).
 """
 
 import ctypes
@@ -106,7 +107,7 @@ def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> 
 
 
 def filter_program(machine: str) -> bytes:
-    """The filter for this kind of machine. Raises OSError for one that the table has no column of."""
+    """For this kind of machine. Raises OSError for one that the table has no column of."""
     if machine not in _MACHINES:
         raise OSError(f"there is no filter of system calls for {machine}")
     column, architecture = _MACHINES[machine]

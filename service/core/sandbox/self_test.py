@@ -158,4 +158,3 @@ async def _probe(sandbox: Sandbox, name: str, source: str) -> Probed:
     except (CallFailed, SandboxBroken, OSError) as failure:
         return Probed(name, str(failure).strip().splitlines()[-1])
     return Probed(name, None if reward == 1 else "the probe was not carried out")
-

@@ -108,5 +108,3 @@ def test_doctor_calls_a_missing_sandbox_by_its_name_and_goes_on(tmp_path: Path) 
     )
     assert "off  python graders  not so: sandbox can be made" in done.stdout
     assert (done.returncode == 1) == ("FAIL" in done.stdout)
-
-
