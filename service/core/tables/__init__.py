@@ -15,6 +15,7 @@ from service.core.tables.completions import (
 )
 from service.core.tables.files import files, upload_parts, uploads
 from service.core.tables.fleet import bases, embedding_models, engines
+from service.core.tables.integrations import integration_secrets
 from service.core.tables.jobs import (
     checkpoint_permissions,
     checkpoints,
@@ -40,6 +41,7 @@ __all__ = [
     "engines",
     "files",
     "idempotency_keys",
+    "integration_secrets",
     "job_events",
     "job_metadata",
     "jobs",
