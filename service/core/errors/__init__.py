@@ -8,12 +8,12 @@ ServiceError
 │   ├── GraderUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
-│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed · NameTaken · AliasCycle
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
-│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -71,6 +71,7 @@ from service.core.errors.jobs import (
     JobNotResumable,
     PermissionNotFound,
 )
+from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
     ChatTemplateError,
@@ -100,6 +101,8 @@ from service.core.errors.webhooks import AddressRefused, WebhookNotFound, Webhoo
 __all__ = [
     "AdapterCorrupt",
     "AddressRefused",
+    "AliasCycle",
+    "AliasNotFound",
     "BatchNotCancellable",
     "BatchNotFound",
     "ChatTemplateError",
@@ -135,6 +138,7 @@ __all__ = [
     "MethodNotAllowed",
     "MissingParameter",
     "ModelNotFound",
+    "NameTaken",
     "NoTrainableTokens",
     "NotFound",
     "OutOfMemory",
