@@ -25,6 +25,7 @@ from tunery._types import (
     JobEvent,
     Listed,
     Model,
+    ModelAlias,
     Page,
 )
 from tunery._uploads import FileSource, OnProgress
@@ -192,11 +193,31 @@ class FineTuning:
         self.jobs = Jobs(driver)
 
 
+class Aliases:
+    """Further names of models."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+
+    def set(self, alias: str, *, model: str) -> ModelAlias:
+        """Give a model a further name, or point the name at another model."""
+        return self._driver.perform(model_calls.set_alias(alias, model))
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> Listing[ModelAlias]:
+        """All aliases, newest first; `limit` is the size of a page."""
+        return Listing(self._driver, model_calls.list_aliases(limit=limit, after=after))
+
+    def delete(self, alias: str) -> Deleted:
+        """Delete the name; the model stays."""
+        return self._driver.perform(model_calls.delete_alias(alias))
+
+
 class Models:
     """Bases, tuned models and their checkpoints."""
 
     def __init__(self, driver: _Driver) -> None:
         self._driver = driver
+        self.aliases = Aliases(driver)
 
     def list(self) -> Listing[Model]:
         """The default base first, then other bases, then tuned models, newest first."""
