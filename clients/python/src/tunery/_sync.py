@@ -275,6 +275,8 @@ class Tunery:
         self._is_ours = http_client is None
         driver = Driver(config, self._http)
         self.base_url = config.base_url
+        self.perform = driver.perform
+        """Carries out any operation, for what builds on this client."""
         self.files = Files(driver)
         self.fine_tuning = FineTuning(driver)
         self.models = Models(driver)

@@ -1,0 +1,85 @@
+"""Cut off at any call, with or without its notes: a rerun duplicates nothing and loses nothing."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+
+from tests.clients.python.migration.mover import Cut, Scissors, Workplace
+from tests.fakes.openai_source import RunningSource, acme, running_source
+from tunery.migration import CaptureOptions
+
+Where = Literal["before", "after", "during"]
+WAYS: list[Where] = ["before", "after", "during"]
+CAPTURE = {"capture": CaptureOptions(held_out=0.1, concurrency=1)}
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[RunningSource]:
+    with running_source(acme(), limit_every=9) as running:
+        yield running
+
+
+@pytest.mark.parametrize("where", WAYS)
+@pytest.mark.parametrize("keeps_folder", [True, False], ids=["notes-kept", "notes-lost"])
+def test_cut_at_any_call_a_rerun_ends_as_if_nothing_had_happened(
+    workplace: Workplace,
+    source: RunningSource,
+    where: Where,
+    keeps_folder: bool,
+) -> None:
+    """Each call is cut in one of the six ways; the slow test cuts every call in every way."""
+    way = 2 * WAYS.index(where) + keeps_folder
+    only = {"only_jobs": frozenset({"ftjob-first"})}
+    for_each_call(workplace, source, where, keeps_folder, calls=slice(way, None, 6), **only)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", WAYS)
+@pytest.mark.parametrize("keeps_folder", [True, False], ids=["notes-kept", "notes-lost"])
+@pytest.mark.parametrize("options", [{}, CAPTURE], ids=["data-sets", "captured"])
+def test_cut_at_every_call_a_rerun_ends_as_if_nothing_had_happened(
+    workplace: Workplace,
+    source: RunningSource,
+    where: Where,
+    keeps_folder: bool,
+    options: dict[str, Any],
+) -> None:
+    for_each_call(workplace, source, where, keeps_folder, calls=slice(None), **options)
+
+
+def for_each_call(
+    workplace: Workplace,
+    source: RunningSource,
+    where: Where,
+    keeps_folder: bool,
+    *,
+    calls: slice,
+    **options: Any,
+) -> None:
+    whole = Scissors()
+    workplace.migrate(source, whole, **options)
+    expected = workplace.end_state()
+    assert expected["jobs"]
+
+    for at in range(1, whole.calls + 1)[calls]:
+        cut_off = workplace.another()
+        with pytest.raises(Cut):
+            cut_off.migrate(source, Scissors(at, where), **options)
+        if not keeps_folder:
+            cut_off.lose_folder()
+        cut_off.migrate(source, **options)
+
+        assert cut_off.end_state() == expected, f"cut {where} call {at}"
+
+
+def test_notes_that_were_half_written_are_the_old_ones(
+    workplace: Workplace, source: RunningSource
+) -> None:
+    workplace.migrate(source)
+    expected = workplace.end_state()
+    (workplace.folder / "state.new").write_text('{"source": ')
+
+    workplace.migrate(source)
+
+    assert workplace.end_state() == expected
