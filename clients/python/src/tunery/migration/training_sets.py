@@ -9,6 +9,9 @@ from tunery.migration.capture.prompts import Prompt, read_prompts
 from tunery.migration.datasets import DatasetMissing, Datasets
 from tunery.migration.source import Source, SourceJob
 
+_TOLD = 20
+"""Times that the progress of a capture is told."""
+
 
 @dataclass(frozen=True)
 class LocalSet:
@@ -51,7 +54,8 @@ def distillation_of(
     model = job.fine_tuned_model or ""
 
     def on_answer(done: int, of: int) -> None:
-        on_progress(f"{model}: {done} of {of} answers")
+        if done == of or done * _TOLD // of > (done - 1) * _TOLD // of:
+            on_progress(f"{model}: {done} of {of} answers")
 
     prompts: list[Prompt] = read_prompts(options.prompts or datasets.fetch(job.training_file))
     return Distillation(model, prompts, folder / job.id, options, on_answer)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -90,11 +91,12 @@ def replay(
     Raises APIError; the answers up to then are kept.
     """
     missing = [prompt for prompt in prompts if prompt.key not in file.answers]
+    numbers = count(len(prompts) - len(missing) + 1)
 
     def answer(prompt: Prompt) -> None:
         request = {"model": model, **prompt.request(), **sampling}
         file.add(_answered(ask, prompt.key, request))
-        on_answer(len(file.answers), len(prompts))
+        on_answer(next(numbers), len(prompts))
 
     with ThreadPoolExecutor(concurrency) as threads:
         running = [threads.submit(answer, prompt) for prompt in missing]
