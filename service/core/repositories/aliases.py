@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
@@ -22,15 +23,26 @@ class AliasRepository:
 
     def set(self, name: str, target: str) -> ModelAlias:
         """Make the alias, or let it mean something else from the commit on."""
-        changed = self._connection.execute(
+        known = self._point(name, target)
+        if known is not None:
+            return known
+        try:
+            with self._connection.begin_nested():
+                return self._add(name, target)
+        except IntegrityError:  # another request was faster, and this one is the later
+            return self._point(name, target) or self._add(name, target)
+
+    def _point(self, name: str, target: str) -> ModelAlias | None:
+        row = self._connection.execute(
             update(aliases)
             .where(self._named(name))
             .values(target=target, updated_at=database_now())
             .returning(aliases)
         ).first()
-        if changed is not None:
-            return _to_domain(changed)
-        made = self._connection.execute(
+        return None if row is None else _to_domain(row)
+
+    def _add(self, name: str, target: str) -> ModelAlias:
+        row = self._connection.execute(
             insert(aliases)
             .values(
                 id=new_alias_id(),
@@ -42,7 +54,7 @@ class AliasRepository:
             )
             .returning(aliases)
         ).one()
-        return _to_domain(made)
+        return _to_domain(row)
 
     def find(self, name: str) -> ModelAlias | None:
         row = self._connection.execute(select(aliases).where(self._named(name))).first()

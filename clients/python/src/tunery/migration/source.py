@@ -61,7 +61,8 @@ class WebhookEndpoint(Listed):
 
 
 class Source:
-    """An organisation at a server that speaks the OpenAI API. Nothing is changed there."""
+    """An organisation at a server that speaks the OpenAI API. Nothing is changed there. An
+    `http_client` that is given stays the caller's to close."""
 
     def __init__(
         self,
@@ -73,13 +74,15 @@ class Source:
         config = configure(base_url=base_url, api_key=api_key, max_retries=MAX_RETRIES)
         self.base_url = config.base_url
         self._http = http_client or httpx2.Client(timeout=DEFAULT_TIMEOUT)
+        self._is_ours = http_client is None
         self._driver = Driver(config, self._http)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        if self._is_ours:
+            self._http.close()
 
     def jobs(self) -> list[SourceJob]:
         """All of them, oldest first: a job may start from an earlier one's model."""
