@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from service.api import error_handlers
+from service.api.aliases.routes import router as aliases
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.completions.routes import router as completions
@@ -58,8 +59,21 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, permissions, graders, models, chat),
-        *(completions, embeddings, stored_completions, batches, webhooks, integrations, internal),
+        files,
+        uploads,
+        fine_tuning,
+        permissions,
+        graders,
+        aliases,
+        models,
+        chat,
+        completions,
+        embeddings,
+        stored_completions,
+        batches,
+        webhooks,
+        integrations,
+        internal,
         health,
     ):
         app.include_router(router)

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core.errors import ConfigurationError
+from service.core.model_names import is_reserved
 
 Variables = dict[str, str]
 WandbMode = Literal["online", "offline", "off"]
@@ -172,6 +173,8 @@ class Settings(BaseSettings):
             name, separator, source = entry.partition("=")
             if not (name and separator and source) or ":" in name:
                 raise ValueError(f"model {entry!r} must be NAME=SOURCE, with no colon in the name")
+            if is_reserved(name):
+                raise ValueError(f"no model can have the name {name!r}, which is a route's")
         return value
 
     @cached_property

@@ -8,13 +8,13 @@ ServiceError
 │   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
-│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed · NameTaken · AliasCycle
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
 │       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
-│       IntegrationNotFound
+│       IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -73,6 +73,7 @@ from service.core.errors.jobs import (
     JobNotResumable,
     PermissionNotFound,
 )
+from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
     ChatTemplateError,
@@ -102,6 +103,8 @@ from service.core.errors.webhooks import AddressRefused, WebhookNotFound, Webhoo
 __all__ = [
     "AdapterCorrupt",
     "AddressRefused",
+    "AliasCycle",
+    "AliasNotFound",
     "BatchNotCancellable",
     "BatchNotFound",
     "ChatTemplateError",
@@ -139,6 +142,7 @@ __all__ = [
     "MethodNotAllowed",
     "MissingParameter",
     "ModelNotFound",
+    "NameTaken",
     "NoTrainableTokens",
     "NotFound",
     "OutOfMemory",

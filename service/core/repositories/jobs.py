@@ -99,6 +99,15 @@ class JobRepository:
             raise JobNotFound(f"Could not find fine tune: {job_id}", param="fine_tuning_job_id")
         return _to_domain(row)
 
+    def reserves(self, model_name: str) -> bool:
+        """Whether an unfinished job will publish a model of this name."""
+        query = select(jobs.c.id).where(
+            jobs.c.reserved_model_name == model_name,
+            jobs.c.project_id == self._scope.project_id,
+            jobs.c.status.not_in(sorted(TERMINAL)),
+        )
+        return self._connection.execute(query).first() is not None
+
     def find_repeated(self, request_hash: str, *, within_seconds: float) -> FineTuningJob | None:
         """The newest job that the same request made lately; None when there is none."""
         row = self._connection.execute(
