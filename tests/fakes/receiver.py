@@ -21,11 +21,16 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`replies` are used up one by one; then it answers 204."""
+    """`replies` are used up one by one; then it answers 204. While `may_answer` is not set it
+    answers nothing."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
     replies: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    may_answer: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
 
 @contextmanager
@@ -38,6 +43,7 @@ def running_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.received.append(Received(self.path, headers, body))
+            receiver.may_answer.wait()
             status, extra = receiver.replies.pop(0) if receiver.replies else (204, {})
             self.send_response(status)
             for name, value in extra.items():
@@ -57,6 +63,7 @@ def running_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
+        receiver.may_answer.set()
         server.shutdown()
         thread.join()
         server.server_close()
