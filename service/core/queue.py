@@ -35,9 +35,9 @@ _UNBOUNDED_SECONDS = 30 * 24 * 3600
 
 
 def queue_name(kind: WorkKind, pool: str) -> str:
-    """`train.<pool>` for training, `batch` for batches, which take hours, `webhooks` for deliveries,
-    which take as long as a receiver likes; everything short shares one queue, so that validation
-    never waits behind any of them."""
+    """`train.<pool>` for training, `batch` for batches, which take hours, `webhooks` for what takes
+    as long as a receiver likes; everything short shares one queue, so that validation never waits
+    behind any of them."""
     if kind is WorkKind.BATCH:
         return "batch"
     if kind is WorkKind.WEBHOOK:
