@@ -18,6 +18,7 @@ from service.api.chat.schemas import (
     Usage,
 )
 from service.api.error_handlers import UNEXPECTED, error_json
+from service.api.token_meter import END_OF_STREAM
 from service.core.errors import ServiceError
 from service.core.ids import new_completion_id
 from service.core.text import CallDelta
@@ -71,10 +72,9 @@ class ChunkMaker:
 
     def closing(self) -> list[str]:
         """Usage, if it was asked for, and the mark of a whole answer."""
-        done = "data: [DONE]\n\n"
         if not self._request.includes_usage:
-            return [done]
-        return [self._event([], self.usage()), done]
+            return [END_OF_STREAM]
+        return [self._event([], self.usage()), END_OF_STREAM]
 
     def usage(self) -> Usage:
         """Up to this moment."""

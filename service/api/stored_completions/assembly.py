@@ -4,13 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-_DONE = "data: [DONE]"
 _FIELD = "data: "
-
-
-def is_end(event: str) -> bool:
-    """Whether this marks a whole answer."""
-    return event.startswith(_DONE)
 
 
 @dataclass
