@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from service.api.refusals import REASONS, UNSUPPORTED
 from service.core.errors import (
@@ -39,6 +40,8 @@ _SENTENCES: dict[type[ServiceError], str] = {
 }
 
 _UNKNOWN = "This server does not know it, or cannot do what it asks for; leave it out."
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 UNEXPECTED = ServiceError(_SENTENCES[ServiceError])
 
@@ -90,7 +93,19 @@ def _framework_error(request: Request, error: Exception) -> Response:
     known = kinds.get(error.status_code, InvalidRequest("The body could not be read."))
     response = error_response(known)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["allow"] = ", ".join(_methods_of(request))
     return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What the address takes; the framework names the methods of its first route alone."""
+    asked = [{**request.scope, "method": method} for method in _METHODS]
+    return [
+        str(scope["method"])
+        for scope in asked
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 def _invalid_request(_request: Request, error: Exception) -> Response:
