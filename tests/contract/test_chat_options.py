@@ -182,7 +182,7 @@ def test_a_bad_schema_is_refused_before_a_stream_begins(
         ({"service_tier": "flex"}, "unsupported_parameter", "service_tier"),
         ({"web_search_options": {}}, "unsupported_parameter", "web_search_options"),
         ({"functions": [{"name": "f"}]}, "unsupported_parameter", "functions"),
-        ({"function_call": {"name": "f"}}, "unsupported_parameter", "function_call"),
+        ({"function_call": {"name": "f"}}, "invalid_value", "tool_choice"),
         (
             {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
             "unsupported_parameter",

@@ -52,6 +52,7 @@ class StoredMessage(Listed):
 
     role: str
     content: str | None = None
+    refusal: str | None = None
     content_parts: list[dict[str, Any]] | None = None
     """Where the content was several parts or other than text."""
 
