@@ -23,6 +23,8 @@ _LEFT_OUT = [positive_data_acceptance]
 _CONFIG = SchemathesisConfig.from_dict({"generation": {"with-security-parameters": False}})
 # /readyz is 503 by design where no worker runs, as here
 _SCHEMA = schemathesis.openapi.from_path(OPENAPI_PATH, config=_CONFIG).exclude(path="/readyz")
+# the api runs in threads of this process, and draws random numbers while hypothesis thinks
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 _PATIENT = settings(
     deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
@@ -103,7 +105,7 @@ def test_any_request_gets_a_proper_answer(
 
 @pytest.mark.slow
 @_SCHEMA.parametrize()
-@settings(_PATIENT, max_examples=400)
+@settings(_PATIENT, max_examples=150)
 def test_any_of_many_requests_gets_a_proper_answer(
     case: Case, api: RunningApi, tenant: Tenant, known: dict[str, str]
 ) -> None:
