@@ -2,7 +2,7 @@
 
 `schemas/` holds the shapes alone: members, types, values. Where it is more lenient than the
 published document the document is so in its own examples: members that need not be there may be
-null, a job may be `paused`, and stored messages have every role.
+null, a job may be `paused`, stored messages have every role, and a vector may be base64.
 """
 
 import json
