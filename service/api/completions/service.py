@@ -43,9 +43,7 @@ class CompletionService:
         choices = [text.grow(delta) for text, delta in zip(texts, grown, strict=True)]
         usage = Usage.of(prompt=plan.prompt_tokens, completion=tokens)
         await self._meter.count(principal, usage.total_tokens)
-        return _Answer(plan, request).of(
-            [choice for choice in choices if choice is not None], usage
-        )
+        return _Answer(plan).of([choice for choice in choices if choice is not None], usage)
 
     async def stream(
         self, principal: Principal, request: CreateCompletion
@@ -67,9 +65,8 @@ class CompletionService:
 class _Answer:
     """What all pieces of an answer have in common."""
 
-    def __init__(self, plan: Plan, request: CreateCompletion) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._model = request.model
         self._id = new_text_completion_id()
         self._created = int(time.time())
 
@@ -77,7 +74,7 @@ class _Answer:
         return Completion(
             id=self._id,
             created=self._created,
-            model=self._model,
+            model=self._plan.target.name,
             choices=choices,
             usage=usage,
             system_fingerprint=self._plan.fingerprint,
@@ -88,7 +85,7 @@ class _Pieces:
     """Makes the events of one streamed answer."""
 
     def __init__(self, plan: Plan, request: CreateCompletion) -> None:
-        self._answer = _Answer(plan, request)
+        self._answer = _Answer(plan)
         self._texts = [GrowingText(plan, request, index) for index in range(len(plan.samplings))]
         self._prompt_tokens = plan.prompt_tokens
         self._with_usage = request.includes_usage

@@ -48,7 +48,7 @@ class EmbeddingService:
 
     async def create(self, principal: Principal, body: CreateEmbeddings) -> EmbeddingList:
         """Raises ModelNotFound, ContextLengthExceeded, InvalidRequest, EngineUnavailable."""
-        plan = await run_sync(self._plan, body)
+        plan = await run_sync(self._plan, principal, body)
         embedded = await self._client.embed(plan.engine_url, plan.request)
         await self._meter.count(principal, plan.tokens)
         packed = body.encoding_format == "base64"
@@ -57,14 +57,16 @@ class EmbeddingService:
                 Embedding(index=index, embedding=vector if packed else unpack_vector(vector))
                 for index, vector in enumerate(embedded.vectors)
             ],
-            model=body.model,
+            model=plan.request.model,
             usage=EmbeddingUsage(prompt_tokens=plan.tokens, total_tokens=plan.tokens),
         )
 
-    def _plan(self, body: CreateEmbeddings) -> _Plan:
+    def _plan(self, principal: Principal, body: CreateEmbeddings) -> _Plan:
         with self._database.snapshot() as connection:
-            model = EmbedderRepository(connection).get(body.model)
-            engines = RegistryRepository(connection).live_embedding_engines(model=model.name)
+            registry = RegistryRepository(connection)
+            meanings = registry.meanings(body.model, principal.scope)
+            model = EmbedderRepository(connection).get(*meanings)
+            engines = registry.live_embedding_engines(model=model.name)
         if not engines:
             raise EngineUnavailable(f"no live engine holds {model.name!r}")
         codec = self._codecs.get(model)

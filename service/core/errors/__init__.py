@@ -5,15 +5,16 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
-│   ├── GraderUnavailable
+│   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
-│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed · NameTaken · AliasCycle
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
-│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
+│       IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -56,6 +57,7 @@ from service.core.errors.files import (
     UploadNotFound,
     UploadNotPending,
 )
+from service.core.errors.integrations import IntegrationNotFound, IntegrationUnavailable
 from service.core.errors.jobs import (
     BatchNotCancellable,
     BatchNotFound,
@@ -71,6 +73,7 @@ from service.core.errors.jobs import (
     JobNotResumable,
     PermissionNotFound,
 )
+from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
     ChatTemplateError,
@@ -100,6 +103,8 @@ from service.core.errors.webhooks import AddressRefused, WebhookNotFound, Webhoo
 __all__ = [
     "AdapterCorrupt",
     "AddressRefused",
+    "AliasCycle",
+    "AliasNotFound",
     "BatchNotCancellable",
     "BatchNotFound",
     "ChatTemplateError",
@@ -120,6 +125,8 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",
+    "IntegrationNotFound",
+    "IntegrationUnavailable",
     "InvalidCursor",
     "InvalidHyperparameter",
     "InvalidIdempotencyKey",
@@ -135,6 +142,7 @@ __all__ = [
     "MethodNotAllowed",
     "MissingParameter",
     "ModelNotFound",
+    "NameTaken",
     "NoTrainableTokens",
     "NotFound",
     "OutOfMemory",
