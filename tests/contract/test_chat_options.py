@@ -1,12 +1,14 @@
 """Options of chat completions: each changes what the engine is asked, or what is answered."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
+from service.api.refusals import REASONS
 from service.core.engine_protocol import Sampling
 from service.core.text import TextCodec
 from tests.contract.test_chat import ASK, BASE, collect
@@ -198,3 +200,16 @@ def test_what_is_refused_is_refused_by_its_name(
         sdk.chat.completions.create(model=BASE, messages=ASK, extra_body=changes)
 
     assert (caught.value.code, caught.value.param) == (code, param)
+
+
+@pytest.mark.parametrize("param", sorted(REASONS))
+def test_every_refusal_of_the_list_is_one_and_gives_its_reason(
+    sdk: openai.OpenAI, param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=re.escape(REASONS[param])) as caught:
+        if param == "suffix":
+            sdk.completions.create(model=BASE, prompt="x", suffix="y")
+        else:
+            sdk.chat.completions.create(model=BASE, messages=ASK, extra_body={param: "x"})
+
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", param)
