@@ -13,7 +13,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
 
 from service.api.refusals import REASONS, UNSUPPORTED
 from service.core.errors import (
@@ -40,8 +39,6 @@ _SENTENCES: dict[type[ServiceError], str] = {
 }
 
 _UNKNOWN = "This server does not know it, or cannot do what it asks for; leave it out."
-
-_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 UNEXPECTED = ServiceError(_SENTENCES[ServiceError])
 
@@ -93,19 +90,16 @@ def _framework_error(request: Request, error: Exception) -> Response:
     known = kinds.get(error.status_code, InvalidRequest("The body could not be read."))
     response = error_response(known)
     response.headers.update(error.headers or {})
-    if error.status_code == 405:
-        response.headers["allow"] = ", ".join(_methods_of(request))
+    if error.status_code == 405 and (described := _methods_of(request)):
+        response.headers["allow"] = ", ".join(described)
     return response
 
 
 def _methods_of(request: Request) -> list[str]:
-    """What the address takes; the framework names the methods of its first route alone."""
-    asked = [{**request.scope, "method": method} for method in _METHODS]
-    return [
-        str(scope["method"])
-        for scope in asked
-        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
-    ]
+    """What the address takes if it takes anything, as described: the framework names the methods of
+    one route alone."""
+    address = getattr(request.scope.get("route"), "path_format", None)
+    return sorted(method.upper() for method in request.app.openapi()["paths"].get(address, ()))
 
 
 def _invalid_request(_request: Request, error: Exception) -> Response:

@@ -206,10 +206,10 @@ def test_what_is_refused_is_refused_by_its_name(
 def test_every_refusal_of_the_list_is_one_and_gives_its_reason(
     sdk: openai.OpenAI, param: str
 ) -> None:
+    ask: Any = {"prompt": "x"} if param == "suffix" else {"messages": ASK}
+    create: Any = sdk.completions.create if param == "suffix" else sdk.chat.completions.create
+
     with pytest.raises(openai.BadRequestError, match=re.escape(REASONS[param])) as caught:
-        if param == "suffix":
-            sdk.completions.create(model=BASE, prompt="x", suffix="y")
-        else:
-            sdk.chat.completions.create(model=BASE, messages=ASK, extra_body={param: "x"})
+        create(model=BASE, **ask, extra_body={param: "x"})
 
     assert (caught.value.code, caught.value.param) == ("unsupported_parameter", param)
