@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
 
 from anyio.to_thread import run_sync
 
@@ -67,7 +66,10 @@ class GraderService:
         async def ask(question: Question) -> ModelAnswer:
             return await self._ask(principal, question)
 
-        return Grading(Means(ask, partial(self._embed, principal), self._python))
+        async def embed(texts: Sequence[str]) -> Vectors:
+            return await self._embed(principal, texts)
+
+        return Grading(Means(ask, embed, self._python))
 
     def _check_models(self, principal: Principal, grader: Grader) -> None:
         for place, name in models_of(grader):
