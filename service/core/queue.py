@@ -35,10 +35,13 @@ _UNBOUNDED_SECONDS = 30 * 24 * 3600
 
 
 def queue_name(kind: WorkKind, pool: str) -> str:
-    """`train.<pool>` for training, `batch` for batches, which take hours; everything short shares
-    one queue, so that validation never waits behind either."""
+    """`train.<pool>` for training, `batch` for batches, which take hours, `webhooks` for what takes
+    as long as a receiver likes; everything short shares one queue, so that validation never waits
+    behind any of them."""
     if kind is WorkKind.BATCH:
         return "batch"
+    if kind is WorkKind.WEBHOOK:
+        return "webhooks"
     return f"train.{pool}" if kind is WorkKind.TRAINING else "short"
 
 
