@@ -12,12 +12,14 @@ from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.completions.routes import router as completions
 from service.api.embeddings.routes import router as embeddings
+from service.api.exports.routes import router as exports
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
 from service.api.idempotency import IdempotencyKeys
+from service.api.imports.routes import router as imports
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
@@ -57,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, permissions, graders, models, chat),
+        *(files, uploads, fine_tuning, permissions, graders, imports, exports, models, chat),
         *(completions, embeddings, stored_completions, batches, webhooks, internal, health),
     ):
         app.include_router(router)

@@ -7,7 +7,7 @@ from service.core.database import Connection, Database
 from service.core.domain.access import Principal
 from service.core.domain.jobs import Checkpoint
 from service.core.errors import Forbidden, InvalidRequest, StorageUnavailable
-from service.core.object_keys import job_prefix
+from service.core.object_keys import job_prefix, origin_prefix
 from service.core.repositories.access import AccessRepository
 from service.core.repositories.audit import record
 from service.core.repositories.checkpoints import CheckpointRepository
@@ -54,7 +54,7 @@ class ModelService:
         raise model_not_found(name)
 
     def delete(self, principal: Principal, name: str) -> None:
-        """Forget a tuned model with its checkpoints, then delete what its job stored.
+        """Forget a tuned model with its checkpoints, then delete what its job or import stored.
 
         Raises ModelNotFound, and Forbidden for a base.
         """
@@ -68,7 +68,11 @@ class ModelService:
                 )
             model = ModelRepository(connection, principal.scope).delete(name)
             record(connection, principal, "model.deleted", name)
-        self._delete_objects(job_prefix(model.project_id, model.job_id))
+        self._delete_objects(
+            job_prefix(model.project_id, model.job_id)
+            if model.job_id
+            else origin_prefix(model.delta.key)
+        )
 
     def _delete_objects(self, prefix: str) -> None:
         """No row points below the prefix any more; what stays behind costs space, nothing else."""

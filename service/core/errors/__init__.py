@@ -21,7 +21,8 @@ ServiceError
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
 ├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
 │   InfrastructureFailed
-└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost
 AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
@@ -45,6 +46,7 @@ from service.core.errors.engine import (
     AdapterCorrupt,
     EngineOverloaded,
     EngineUnavailable,
+    ExportLost,
     SequenceGap,
     SessionNotFound,
     StaleEpoch,
@@ -121,6 +123,7 @@ __all__ = [
     "EngineCrashed",
     "EngineOverloaded",
     "EngineUnavailable",
+    "ExportLost",
     "ExportRefused",
     "FileInUse",
     "FileNotFound",

@@ -20,6 +20,13 @@ from tunery._types.jobs import (
     JobProgress,
 )
 from tunery._types.models import Model
+from tunery._types.operations import (
+    ExportResult,
+    ImportResult,
+    ModelExport,
+    ModelImport,
+    Operation,
+)
 
 __all__ = [
     "APIObject",
@@ -32,13 +39,18 @@ __all__ = [
     "Checkpoint",
     "CheckpointMetrics",
     "Deleted",
+    "ExportResult",
     "File",
     "FineTuningJob",
+    "ImportResult",
     "JobError",
     "JobEvent",
     "JobProgress",
     "Listed",
     "Model",
+    "ModelExport",
+    "ModelImport",
+    "Operation",
     "Page",
     "Usage",
 ]
