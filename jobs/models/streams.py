@@ -122,7 +122,7 @@ class WholeReads:
         found = bytearray()
         while size < 0 or len(found) < size:
             wanted = _WINDOW_BYTES if size < 0 else min(size - len(found), _WINDOW_BYTES)
-            piece = self._source.read(wanted)  # type: ignore[attr-defined]
+            piece = self._source.read(wanted)
             if not piece:
                 break
             found += piece

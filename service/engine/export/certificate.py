@@ -73,7 +73,7 @@ def _model(folder: TaskFolder, task: ExportTask) -> torch.nn.Module:
             base = AutoModelForCausalLM.from_pretrained(
                 task.base_folder, use_safetensors=True, **options
             )
-            return PeftModel.from_pretrained(base, str(folder.written)).eval()
+            model = PeftModel.from_pretrained(base, str(folder.written))
         case ExportFormat.MERGED:
             model = AutoModelForCausalLM.from_pretrained(
                 folder.written, use_safetensors=True, **options
@@ -83,8 +83,8 @@ def _model(folder: TaskFolder, task: ExportTask) -> torch.nn.Module:
                 model = AutoModelForCausalLM.from_pretrained(
                     folder.written, gguf_file=FILE_NAME, **options
                 )
-    module: torch.nn.Module = model.eval()
-    return module
+    module: torch.nn.Module = model
+    return torch.nn.Module.eval(module)
 
 
 @torch.inference_mode()

@@ -141,25 +141,26 @@ class Exports:
     def _write(self, export: str, folder: TaskFolder) -> None:
         """Run the process to its end. Raises CalledProcessError when it breaks."""
         command = [sys.executable, "-m", "service.engine.export.process"]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [*command, str(folder.path), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-        )
-        with self._lock:
-            self._processes[export] = process
-            if export not in self._states:  # cancelled before there was anything to kill
-                process.kill()
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                self._note(ExportState(id=export, status="running", progress=_share(line)))
-            if process.wait() != 0:
-                raise subprocess.CalledProcessError(process.returncode, command)
-        finally:
+        ) as process:
             with self._lock:
-                del self._processes[export]
+                self._processes[export] = process
+                if export not in self._states:  # cancelled before there was anything to kill
+                    process.kill()
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    self._note(ExportState(id=export, status="running", progress=_share(line)))
+            finally:
+                process.wait()
+                with self._lock:
+                    del self._processes[export]
+        if process.returncode != 0:
+            raise subprocess.CalledProcessError(process.returncode, command)
 
     def _note(self, state: ExportState) -> None:
         """Unless it was cancelled."""

@@ -71,19 +71,27 @@ def write_gguf(base: Path, merge: Merge, folder: Path) -> torch.dtype:
     """Write `model.gguf`; returns the format of its weights. Raises ExportRefused."""
     check_gguf(base)
     check_touched(base, merge)
-    dtype = sixteen_bits(base)[-1]
+    for dtype in sixteen_bits(base):
+        if _write(base, merge, folder / FILE_NAME, dtype):
+            return dtype
+    raise ExportRefused("a merged weight is too large for 16 bits; export as peft instead")
+
+
+def _write(base: Path, merge: Merge, path: Path, dtype: torch.dtype) -> bool:
+    """False when a number is too large for `dtype`."""
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     # Tensors wait in a temporary file: the header, which comes first, needs all their sizes.
-    writer = gguf.GGUFWriter(folder / FILE_NAME, "llama", use_temp_file=True)
+    writer = gguf.GGUFWriter(path, "llama", use_temp_file=True)
     _add_config(writer, config)
     writer.add_file_type(_FILE_TYPES[dtype])
     _add_tokenizer(writer, base, config.vocab_size)
-    _add_tensors(writer, base, merge, config, dtype)
+    if not _add_tensors(writer, base, merge, config, dtype):
+        return False
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return dtype
+    return True
 
 
 def _add_config(writer: gguf.GGUFWriter, config: Any) -> None:
@@ -131,7 +139,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, base: Path, size: int) -> None:
 
 def _add_tensors(
     writer: gguf.GGUFWriter, base: Path, merge: Merge, config: Any, dtype: torch.dtype
-) -> None:
+) -> bool:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     for file in stored_files(base):
@@ -146,8 +154,11 @@ def _add_tensors(
             if weight.dim() == 1:
                 writer.add_tensor(target, weight.numpy())
                 continue
+            if weight.abs().max() > torch.finfo(dtype).max:
+                return False
             packed = gguf.quantize(weight.contiguous().numpy(), _RAW_TYPES[dtype])
             writer.add_tensor(target, packed, raw_dtype=_RAW_TYPES[dtype])
+    return True
 
 
 def _interleaved(weight: torch.Tensor, heads: int) -> torch.Tensor:
