@@ -68,6 +68,7 @@ def _compare(folder: TaskFolder, task: ExportTask, dtype: torch.dtype) -> Compar
 def _model(folder: TaskFolder, task: ExportTask) -> torch.nn.Module:
     """In fp32, as its users would load it."""
     options: dict[str, Any] = {**_LOCAL, "dtype": torch.float32}
+    model: Any
     match task.format:
         case ExportFormat.PEFT:
             base = AutoModelForCausalLM.from_pretrained(
@@ -83,8 +84,8 @@ def _model(folder: TaskFolder, task: ExportTask) -> torch.nn.Module:
                 model = AutoModelForCausalLM.from_pretrained(
                     folder.written, gguf_file=FILE_NAME, **options
                 )
-    module: torch.nn.Module = model
-    return torch.nn.Module.eval(module)
+    module: torch.nn.Module = model.eval()
+    return module
 
 
 @torch.inference_mode()
