@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from jobs.integrations.reporting import require_packages
 from jobs.runner import events
 from jobs.runner.attempt import Attempt
 from jobs.runner.inputs import TRAINING, VALIDATION, Inputs, load_codec, read_inputs, stored_rows
@@ -20,9 +21,10 @@ MINIMUM_EXAMPLES = 10
 def validate_files(attempt: Attempt) -> None:
     """Check every row of the files, then queue the job with numbers for each `auto`.
 
-    Raises InvalidTrainingFile, InvalidValidationFile, NotYet.
+    Raises InvalidTrainingFile, InvalidValidationFile, IntegrationUnavailable, NotYet.
     """
     inputs = read_inputs(attempt)
+    require_packages(inputs.job)
     _check_files_differ(inputs)
     examples, tokens = _measure(attempt, inputs)
     resolved = resolve(inputs.job.hyperparameters, rows=examples, parameters=inputs.base.parameters)

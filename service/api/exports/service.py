@@ -37,7 +37,7 @@ class ExportService:
             operation = OperationRepository(connection, scope).add(
                 new_export_id(),
                 OperationKind.EXPORT,
-                model,
+                resolved.name,
                 {
                     "format": request.format,
                     "base": resolved.base.name,
@@ -56,9 +56,9 @@ class ExportService:
     ) -> Page[Operation]:
         """Raises ModelNotFound, InvalidCursor."""
         with self._database.snapshot() as connection:
-            _owned(connection, principal.scope, model)
+            subject = _owned(connection, principal.scope, model).name
             operations = OperationRepository(connection, principal.scope)
-            return operations.list(OperationKind.EXPORT, subject=model, after=after, limit=limit)
+            return operations.list(OperationKind.EXPORT, subject=subject, after=after, limit=limit)
 
     def get(self, principal: Principal, model: str, export_id: str) -> Operation:
         """Raises ModelNotFound, OperationNotFound."""
@@ -74,20 +74,23 @@ class ExportService:
 
 
 def _owned(connection: Connection, scope: Scope, model: str) -> ResolvedModel:
-    """Whoever may use a model may not take it away. Raises ModelNotFound, Forbidden."""
+    """What the name, which may be an alias, means. Whoever may use a model may not take it away.
+
+    Raises ModelNotFound, Forbidden."""
     models = ModelRepository(connection, scope)
     resolved = models.resolve(model)
     checkpoints = CheckpointRepository(connection, scope)
-    is_own = models.find(model) is not None or checkpoints.find_by_name(model) is not None
+    name = resolved.name
+    is_own = models.find(name) is not None or checkpoints.find_by_name(name) is not None
     if resolved.delta is not None and not is_own:
         raise Forbidden(f"{model} belongs to another project; only that project exports it.")
     return resolved
 
 
 def _find(connection: Connection, scope: Scope, model: str, export_id: str) -> Operation:
-    _owned(connection, scope, model)
+    subject = _owned(connection, scope, model).name
     operations = OperationRepository(connection, scope)
     operation = operations.get(export_id, kind=OperationKind.EXPORT)
-    if operation.subject != model:
+    if operation.subject != subject:
         raise OperationNotFound(f"No such operation: {export_id}", param="id")
     return operation

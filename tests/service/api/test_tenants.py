@@ -91,6 +91,7 @@ def owned(
         "/v1/models/imports", json={"base": FAKE_BASE.name, "file_id": adapter["id"]}
     ).json()
     exported = http.post(f"/v1/models/{model}/exports", json={"format": "peft"}).json()
+    http.post("/v1/models/aliases", json={"alias": "ft:foreign::1", "model": FAKE_BASE.name})
     deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
     return {
         "file_id": file["id"],
@@ -106,6 +107,7 @@ def owned(
         "batch_id": batch["id"],
         "import_id": imported["id"],
         "export_id": exported["id"],
+        "alias": "ft:foreign::1",
     }
 
 

@@ -19,7 +19,7 @@ from tunery._types.jobs import (
     JobEvent,
     JobProgress,
 )
-from tunery._types.models import Model
+from tunery._types.models import Model, ModelAlias
 from tunery._types.operations import (
     ExportResult,
     ImportResult,
@@ -48,6 +48,7 @@ __all__ = [
     "JobProgress",
     "Listed",
     "Model",
+    "ModelAlias",
     "ModelExport",
     "ModelImport",
     "Operation",
