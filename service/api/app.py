@@ -61,14 +61,14 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, permissions, graders, imports, exports, models, chat),
-        *(completions, embeddings, stored_completions, batches, webhooks, internal, health),
         files,
         uploads,
         fine_tuning,
         permissions,
         graders,
         aliases,
+        imports,
+        exports,
         models,
         chat,
         completions,
