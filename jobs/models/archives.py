@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
@@ -49,16 +50,17 @@ def unpack(source: StoredObjectSource, wanted: Collection[str], take: Take, *, l
     """
     found: dict[str, str] = {}
     try:
-        for number, member in enumerate(_members(source, limit)):
-            if number >= _MAX_MEMBERS:
-                raise _refusal(f"it holds more than {_MAX_MEMBERS} files")
-            name = _wanted_name(member, wanted)
-            if name is None:
-                continue
-            if name in found:
-                raise _refusal(f"it holds both {found[name]!r} and {member.name!r}")
-            found[name] = member.name
-            take(name, cast(IO[bytes], WholeReads(member.open())))
+        with closing(cast(Any, source.stream())) as chunks:
+            for number, member in enumerate(_members(source, chunks, limit)):
+                if number >= _MAX_MEMBERS:
+                    raise _refusal(f"it holds more than {_MAX_MEMBERS} files")
+                name = _wanted_name(member, wanted)
+                if name is None:
+                    continue
+                if name in found:
+                    raise _refusal(f"it holds both {found[name]!r} and {member.name!r}")
+                found[name] = member.name
+                take(name, cast(IO[bytes], WholeReads(member.open())))
     except _BROKEN as error:
         raise _refusal(f"it is broken ({type(error).__name__})") from error
 
@@ -75,15 +77,15 @@ def _wanted_name(member: _Member, wanted: Collection[str]) -> str | None:
     return path.name if path.name in wanted and len(parts) <= _DEEPEST else None
 
 
-def _members(source: StoredObjectSource, limit: int) -> Iterator[_Member]:
+def _members(source: StoredObjectSource, chunks: Iterator[bytes], limit: int) -> Iterator[_Member]:
     head = source.range(0, min(source.size, 512))
     if head.startswith(b"PK"):
         return _zip_members(source)
-    chunks = ChunkReader(source.stream())
+    content = ChunkReader(chunks)
     if head.startswith(b"\x1f\x8b"):
-        return _tar_members(gzip.GzipFile(fileobj=cast(Any, chunks)), limit)
+        return _tar_members(gzip.GzipFile(fileobj=cast(Any, content)), limit)
     if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar":
-        return _tar_members(chunks, limit)
+        return _tar_members(content, limit)
     raise InvalidAdapter(
         "The file is no .zip, .tar or .tar.gz; pack the adapter's folder with one of these.",
         param="file_id",

@@ -1,6 +1,7 @@
 """An adapter's two files, from what was uploaded to where the model will lie."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, Any, cast
@@ -48,8 +49,9 @@ class Fetching:
             if request.get("file_id"):
                 self._fetch_archive(self._file(request["file_id"]))
             for name, file_id in (request.get("files") or {}).items():
-                chunks = self.attempt.resources.store.iterate(self._file(file_id).key)
-                self._put(name, cast(IO[bytes], WholeReads(ChunkReader(chunks))))
+                stored = self.attempt.resources.store.iterate(self._file(file_id).key)
+                with closing(cast(Any, stored)) as chunks:
+                    self._put(name, cast(IO[bytes], WholeReads(ChunkReader(chunks))))
         except ObjectNotFound as error:
             raise InvalidAdapter("The uploaded file is gone; upload it again.") from error
         missing = [name for name in _WANTED if name not in self.stored]

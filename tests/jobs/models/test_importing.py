@@ -147,14 +147,14 @@ def test_weights_that_the_engine_refuses_fail_the_import(desk: Desk, engine: Fak
 
 
 class AnyModel(dict[str, AdapterCorrupt]):
-    """The same failure for every model."""
+    """The same failure for every model but the base."""
 
     def __init__(self, error: AdapterCorrupt) -> None:
         super().__init__()
         self._error = error
 
-    def get(self, *_: object) -> AdapterCorrupt:  # type: ignore[override]
-        return self._error
+    def get(self, name: object, *_: object) -> AdapterCorrupt | None:  # type: ignore[override]
+        return None if name == FAKE_BASE.name else self._error
 
 
 def test_a_lost_attempt_is_repeated_and_leaves_no_files(desk: Desk, engine: FakeEngine) -> None:
