@@ -87,8 +87,26 @@ def test_what_is_left_behind_is_told_with_the_reason(
     assert "--all-files" in left["file-spare"]
     assert "1 of other steps" in left["ftjob-first"]
     assert "secret" in left["https://hooks.example.com/acme"]
-    assert "wandb" in row(report, "ftjob-second").note
+    assert "integrations" in row(report, "ftjob-second").note
     assert not report.has_failures
+
+
+def test_integrations_go_along_where_the_project_has_a_key(
+    workplace: Workplace, source: RunningSource
+) -> None:
+    only = frozenset({"ftjob-second"})
+    assert "integrations" in row(workplace.migrate(source, only_jobs=only), "ftjob-second").note
+
+    keyed = workplace.another()
+    with keyed.api.client(keyed.tenant) as http:
+        stored = http.post("/v1/integrations/wandb", json={"api_key": "k" * 40})
+    assert stored.status_code == 200, stored.text
+    report = keyed.migrate(source, only_jobs=only)
+
+    assert row(report, "ftjob-second").note == ""
+    with keyed.client() as client:
+        (job,) = client.fine_tuning.jobs.list()
+    assert (job.model_extra or {})["integrations"][0]["wandb"]["project"] == "p"
 
 
 def test_nothing_is_changed_at_the_source(workplace: Workplace, source: RunningSource) -> None:

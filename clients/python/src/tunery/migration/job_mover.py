@@ -16,7 +16,7 @@ from tunery.migration.capture import Distillation, Equivalence
 from tunery.migration.datasets import Datasets
 from tunery.migration.options import MigrationOptions
 from tunery.migration.report import Row
-from tunery.migration.requests import Origin, recreation, why_not
+from tunery.migration.requests import Origin, recreation, why_not, without_integrations
 from tunery.migration.source import Source, SourceJob
 from tunery.migration.target import Target
 from tunery.migration.training_sets import (
@@ -117,7 +117,13 @@ class JobMover:
             validation_file=self._upload(sets.validation) if sets.validation else None,
             with_hyperparameters=self._options.keep_hyperparameters,
         )
-        here = self._target.create_job(origin, again.request)
+        try:
+            here = self._target.create_job(origin, again.request)
+        except BadRequestError as refusal:
+            if "integration" not in f"{refusal.code} {refusal.param}":
+                raise
+            again = without_integrations(again, refusal.message)
+            here = self._target.create_job(origin, again.request)
         self._options.on_progress(f"{job.id}: is {here.id} here")
         return _Begun(job, here, (*again.notes, *sets.notes), distillation)
 

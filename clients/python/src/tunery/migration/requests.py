@@ -75,10 +75,23 @@ def recreation(
         request["suffix"] = suffix
     if job.seed is not None:
         request["seed"] = job.seed
-    for integration in job.integrations or []:
-        kind = integration.get("type", "unknown")
-        notes.append(f"integration {kind} not carried: its key cannot be read")
+    if job.integrations:
+        request["integrations"] = [_integration(each) for each in job.integrations]
     return Recreation(request, tuple(notes))
+
+
+def without_integrations(again: Recreation, reason: str) -> Recreation:
+    """For a server that refuses them: the key at the source cannot be read, and here is none."""
+    request = again.request.copy()
+    request.pop("integrations", None)
+    return Recreation(request, (*again.notes, f"without its integrations: {reason}"))
+
+
+def _integration(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in _without_nulls(given).items()
+    }
 
 
 def _method(job: SourceJob, with_hyperparameters: bool) -> dict[str, Any]:
