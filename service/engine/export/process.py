@@ -21,9 +21,12 @@ def main(path: Path, parent: int) -> None:
     """The result lies in the folder; progress goes to stdout, a number a line."""
     _serve_only(parent)
     # Only now: loading torch alone takes seconds of a core.
+    import torch
+
     from service.engine.export.producing import produce
     from service.engine.export.task import TaskFolder
 
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))  # memory is shared, whoever is nice
     folder = TaskFolder(path)
     try:
         produce(folder, _report)
