@@ -14,12 +14,14 @@ from service.api.chat.routes import router as chat
 from service.api.completions.routes import router as completions
 from service.api.dependencies import refuse_unknown_query
 from service.api.embeddings.routes import router as embeddings
+from service.api.exports.routes import router as exports
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
 from service.api.idempotency import IdempotencyKeys
+from service.api.imports.routes import router as imports
 from service.api.integrations.routes import router as integrations
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
@@ -67,6 +69,8 @@ def create_app(settings: Settings) -> FastAPI:
         permissions,
         graders,
         aliases,
+        imports,
+        exports,
         models,
         chat,
         completions,

@@ -10,6 +10,11 @@ Training speaks HTTP (sessions and commands, `training`), serving one WebSocket 
 | `GET /sessions/{id}/results?after=&wait=` | – | ResultBatch (long poll; also the session's beat) |
 | `DELETE /sessions/{id}` | – | – |
 | `POST /embed` | EmbedRequest | Embedded |
+| `GET /bases/{name}/shapes` | – | BaseShapes |
+| `POST /probe` | ProbeRequest | Probed |
+| `POST /exports` | ExportRequest | ExportState |
+| `GET /exports/{id}` | – | ExportState |
+| `DELETE /exports/{id}` | – | – |
 | `WS /generate` | AddRequest, AbortRequest | StepFrame |
 | `GET /state` | – | EngineState |
 | `PUT {api}/internal/engines/{id}` | EngineState | – |
@@ -18,6 +23,17 @@ Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBo
 a class of `service.core.errors`; `failures` turns one into the other.
 """
 
+from service.core.engine_protocol.artefacts import (
+    MAX_PROBED_TOKENS,
+    BaseShapes,
+    Comparison,
+    Dialogue,
+    ExportFormat,
+    ExportRequest,
+    ExportState,
+    Probed,
+    ProbeRequest,
+)
 from service.core.engine_protocol.embedding import (
     Embedded,
     EmbedderState,
@@ -68,22 +84,29 @@ from service.core.engine_protocol.training import (
 )
 
 __all__ = [
+    "MAX_PROBED_TOKENS",
     "MAX_TOP_LOGPROBS",
     "AbortRequest",
     "AddRequest",
+    "BaseShapes",
     "BaseState",
     "ClientFrame",
     "Command",
     "CommandBatch",
     "CommandFailed",
     "CommandsAccepted",
+    "Comparison",
     "DeltaRef",
+    "Dialogue",
     "EmbedRequest",
     "Embedded",
     "EmbedderState",
     "EngineRole",
     "EngineState",
     "ErrorBody",
+    "ExportFormat",
+    "ExportRequest",
+    "ExportState",
     "FinishReason",
     "FinishedStream",
     "Forward",
@@ -97,6 +120,8 @@ __all__ = [
     "OpenSession",
     "OptimStep",
     "OptimStepDone",
+    "ProbeRequest",
+    "Probed",
     "Result",
     "ResultBatch",
     "ResumePoint",

@@ -5,6 +5,8 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
+│   ├── GraderUnavailable
+│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
 │   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
@@ -14,13 +16,15 @@ ServiceError
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
 │       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
+│       OperationNotFound
 │       IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
 ├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
 │   InfrastructureFailed
-└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost
 AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
@@ -44,6 +48,7 @@ from service.core.errors.engine import (
     AdapterCorrupt,
     EngineOverloaded,
     EngineUnavailable,
+    ExportLost,
     SequenceGap,
     SessionNotFound,
     StaleEpoch,
@@ -74,6 +79,12 @@ from service.core.errors.jobs import (
     PermissionNotFound,
 )
 from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
+from service.core.errors.operations import (
+    ExportRefused,
+    InvalidAdapter,
+    OperationNotCancellable,
+    OperationNotFound,
+)
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
     ChatTemplateError,
@@ -118,6 +129,8 @@ __all__ = [
     "EngineCrashed",
     "EngineOverloaded",
     "EngineUnavailable",
+    "ExportLost",
+    "ExportRefused",
     "FileInUse",
     "FileNotFound",
     "Forbidden",
@@ -127,6 +140,7 @@ __all__ = [
     "InfrastructureFailed",
     "IntegrationNotFound",
     "IntegrationUnavailable",
+    "InvalidAdapter",
     "InvalidCursor",
     "InvalidHyperparameter",
     "InvalidIdempotencyKey",
@@ -145,6 +159,8 @@ __all__ = [
     "NameTaken",
     "NoTrainableTokens",
     "NotFound",
+    "OperationNotCancellable",
+    "OperationNotFound",
     "OutOfMemory",
     "PayloadTooLarge",
     "PermissionNotFound",

@@ -23,8 +23,10 @@ class ModelRepository:
         self._scope = scope
         self._registry = RegistryRepository(connection)
 
-    def add(self, name: str, *, base: str, base_digest: str, job_id: str, delta: Delta) -> None:
-        """Publish: from the commit on, the name answers."""
+    def add(
+        self, name: str, *, base: str, base_digest: str, job_id: str | None, delta: Delta
+    ) -> None:
+        """Publish: from the commit on, the name answers. One that was imported has no job."""
         self._connection.execute(
             insert(models).values(
                 name=name,
@@ -74,7 +76,8 @@ class ModelRepository:
             raise model_not_found(name)
         self._connection.execute(delete(models).where(models.c.name == name))
         PermissionRepository(self._connection, self._scope).forget([name])
-        CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
+        if model.job_id is not None:
+            CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
         return model
 
     def resolve(self, name: str) -> ResolvedModel:

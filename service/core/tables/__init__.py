@@ -25,6 +25,7 @@ from service.core.tables.jobs import (
     jobs,
 )
 from service.core.tables.models import models
+from service.core.tables.operations import operations
 from service.core.tables.schema import OPERATOR_TABLES, metadata
 from service.core.tables.webhooks import webhook_deliveries, webhook_endpoints
 from service.core.tables.work import work
@@ -50,6 +51,7 @@ __all__ = [
     "metadata",
     "model_aliases",
     "models",
+    "operations",
     "organizations",
     "projects",
     "stored_completion_metadata",

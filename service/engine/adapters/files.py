@@ -7,16 +7,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.core.adapters import CONFIG_NAME, MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES, WEIGHTS_NAME
 from service.core.errors import AdapterCorrupt
 from service.core.manifest import MANIFEST_NAME, Manifest, ManifestFile
 
-CONFIG_NAME = "adapter_config.json"
-WEIGHTS_NAME = "adapter_model.safetensors"
-"""With the manifest the only names that are ever read; whatever else lies there is not touched."""
-
 MAX_MANIFEST_BYTES = 1024**2
-_MAX_CONFIG_BYTES = 1024**2
-_MAX_WEIGHTS_BYTES = 8 * 1024**3
 
 ReadFile = Callable[[str, int], bytes]
 """(name, limit): the file's bytes; past `limit` it may stop, the difference is found anyhow."""
@@ -47,8 +42,8 @@ def read_verified(digest: str, read: ReadFile) -> AdapterFiles:
     return AdapterFiles(
         manifest=listing.manifest,
         manifest_bytes=listing.content,
-        config=listing.read(CONFIG_NAME, _MAX_CONFIG_BYTES, read),
-        weights=listing.read(WEIGHTS_NAME, _MAX_WEIGHTS_BYTES, read),
+        config=listing.read(CONFIG_NAME, MAX_CONFIG_BYTES, read),
+        weights=listing.read(WEIGHTS_NAME, MAX_WEIGHTS_BYTES, read),
     )
 
 

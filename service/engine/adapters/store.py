@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from service.core.adapters import LinearShapes
 from service.core.engine_protocol import DeltaRef, ResumePoint
 from service.core.errors import AdapterCorrupt, EngineUnavailable
 from service.core.storage import ObjectStore
@@ -14,7 +15,6 @@ from service.engine.adapters.disk import AdapterDisk
 from service.engine.adapters.files import AdapterFiles, read_verified
 from service.engine.adapters.memory import AdapterMemory
 from service.engine.adapters.remote import remote_reader
-from service.engine.adapters.shapes import LinearShapes
 from service.engine.adapters.states import read_state
 from service.engine.adapters.weights import read_weights
 from service.engine.parts import AdapterWeights, TrainingState

@@ -1,24 +1,24 @@
 """Verified bytes of an adapter become AdapterWeights, if they fit the base they name."""
 
-import re
 from collections.abc import Mapping
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from service.core.engine_protocol import DeltaRef, LoraTuning
+from service.core.adapters import (
+    LinearShapes,
+    TensorNames,
+    check_fit,
+    names_by_module,
+    parse_lora_config,
+    read_header,
+    scaling_of,
+)
+from service.core.engine_protocol import DeltaRef
 from service.core.errors import AdapterCorrupt, UnsupportedParameter
 from service.engine.adapters.files import AdapterFiles
-from service.engine.adapters.header import TensorEntry, read_header
-from service.engine.adapters.lora_config import parse_lora_config, scaling_of
-from service.engine.adapters.shapes import LinearShapes
 from service.engine.parts import AdapterWeights, LoraPair
-
-_TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
-
-TensorNames = dict[str, dict[str, str]]
-"""Module → factor (`A`, `B`) → the tensor's name in the file."""
 
 
 def read_weights(
@@ -33,13 +33,13 @@ def read_weights(
         raise UnsupportedParameter(f"a delta of kind {files.manifest.kind!r} is not served here")
     tuning = parse_lora_config(files.config)
     entries = read_header(files.weights)
-    names = _names_by_module(entries)
+    names = names_by_module(entries)
     if files.manifest.base_digest not in shapes:
         raise AdapterCorrupt(
             f"the adapter belongs to base {files.manifest.base} with digest "
             f"{files.manifest.base_digest}, which this engine does not hold"
         )
-    _check_fit(names, entries, tuning, shapes[files.manifest.base_digest])
+    check_fit(names, entries, tuning, shapes[files.manifest.base_digest])
     return AdapterWeights(
         id=ref.id,
         digest=ref.digest,
@@ -49,41 +49,14 @@ def read_weights(
     )
 
 
-def _names_by_module(entries: Mapping[str, TensorEntry]) -> TensorNames:
-    names: TensorNames = {}
-    for name in entries:
-        found = _TENSOR_NAME.fullmatch(name)
-        if found is None:
-            raise AdapterCorrupt(f"tensor {name!r} is no factor of a LoRA")
-        names.setdefault(found["module"], {})[found["factor"]] = name
-    if not names:
-        raise AdapterCorrupt("the adapter holds no tensors")
-    return names
-
-
-def _check_fit(
-    names: TensorNames,
-    entries: Mapping[str, TensorEntry],
-    tuning: LoraTuning,
-    shapes: LinearShapes,
-) -> None:
-    for module, factors in names.items():
-        if module not in shapes:
-            raise AdapterCorrupt(f"the base has no linear layer {module!r}")
-        out_features, in_features = shapes[module]
-        expected = {"A": (tuning.rank, in_features), "B": (out_features, tuning.rank)}
-        found = {factor: entries[name].shape for factor, name in factors.items()}
-        if found != expected:
-            raise AdapterCorrupt(
-                f"{module}: the factors' shapes are {found}, the base and rank need {expected}"
-            )
-
-
 def _factors(names: TensorNames, content: bytes) -> dict[str, LoraPair]:
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise AdapterCorrupt(f"the weights do not load: {error}") from error
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):  # it would spread to every row beside its own
+            raise AdapterCorrupt(f"tensor {name!r} holds numbers that are not finite")
     return {
         module: LoraPair(
             a=tensors[factors["A"]].to(torch.float32), b=tensors[factors["B"]].to(torch.float32)

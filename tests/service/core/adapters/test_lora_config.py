@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from peft import LoraConfig
 
+from service.core.adapters.lora_config import parse_lora_config, scaling_of
 from service.core.engine_protocol import LoraTuning
 from service.core.errors import AdapterCorrupt, UnsupportedParameter
-from service.engine.adapters.lora_config import parse_lora_config, scaling_of
 
 
 def _content(**fields: Any) -> bytes:

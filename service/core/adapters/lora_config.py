@@ -59,6 +59,13 @@ def scaling_of(tuning: LoraTuning) -> float:
     return tuning.alpha / divisor
 
 
+def named_base(content: bytes) -> str | None:
+    """The base that the configuration names: a folder or hub name on somebody's machine. Raises
+    AdapterCorrupt."""
+    name = _as_object(content).get("base_model_name_or_path")
+    return name if isinstance(name, str) and name else None
+
+
 def _as_object(content: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(content)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from service.core.adapters.header import read_header
 from service.core.errors import AdapterCorrupt
-from service.engine.adapters.header import read_header
 
 
 def _file(header: Any, body: bytes = b"", *, length: int | None = None) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 
 from service.core.errors import AdapterCorrupt
 
-_LENGTH_BYTES = 8
+LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 16 * 1024**2
 _ELEMENT_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _METADATA = "__metadata__"
@@ -26,20 +26,32 @@ class TensorEntry:
     end: int
 
 
-def read_header(content: bytes) -> dict[str, TensorEntry]:
-    """The tensors by name. Raises AdapterCorrupt unless they are floats of at most 32 bits whose
-    sizes are true to dtype and shape and fill the file exactly."""
-    size = int.from_bytes(content[:_LENGTH_BYTES], "little")
-    if len(content) < _LENGTH_BYTES or size > min(_MAX_HEADER_BYTES, len(content) - _LENGTH_BYTES):
+def header_end(start: bytes, total: int) -> int:
+    """Where the tensors of a file of `total` bytes begin, by its first 8. Raises AdapterCorrupt
+    for a header that does not fit."""
+    size = int.from_bytes(start[:LENGTH_BYTES], "little")
+    if total < LENGTH_BYTES or size > min(_MAX_HEADER_BYTES, total - LENGTH_BYTES):
         raise AdapterCorrupt(f"a safetensors header of {size} bytes does not fit the file")
+    return LENGTH_BYTES + size
+
+
+def read_header(content: bytes, *, total: int | None = None) -> dict[str, TensorEntry]:
+    """The tensors by name. `content` is the file, or at least its header when `total` says how
+    many bytes the file has.
+
+    Raises AdapterCorrupt unless they are floats of at most 32 bits whose sizes are true to dtype
+    and shape and fill the file exactly.
+    """
+    total = len(content) if total is None else total
+    end = header_end(content, total)
     try:
-        declared = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + size])
+        declared = json.loads(content[LENGTH_BYTES:end])
     except (ValueError, RecursionError) as error:
         raise AdapterCorrupt("the safetensors header is not JSON") from error
     if not isinstance(declared, dict):
         raise AdapterCorrupt("the safetensors header is not an object")
     entries = {name: _entry(name, fields) for name, fields in declared.items() if name != _METADATA}
-    _check_layout(entries, len(content) - _LENGTH_BYTES - size)
+    _check_layout(entries, total - end)
     return entries
 
 
