@@ -44,7 +44,7 @@ def _answer(fields: Mapping[str, Any], names: tuple[str, str]) -> Message:
     messages = [given] if isinstance(given, dict) else given
     if not isinstance(messages, list) or len(messages) != 1:
         raise BadLine("wrong_output", f'needs "{name}" as a list of one assistant message')
-    message = messages[0]
+    message: Message = messages[0]
     check_message(f'the message of "{name}"', message, weights=False)
     if message["role"] != "assistant":
         raise BadLine(
