@@ -10,6 +10,7 @@ Training speaks HTTP (sessions and commands, `training`), serving one WebSocket 
 | `GET /sessions/{id}/results?after=&wait=` | – | ResultBatch (long poll; also the session's beat) |
 | `DELETE /sessions/{id}` | – | – |
 | `POST /embed` | EmbedRequest | Embedded |
+| `POST /classify` | ClassifyRequest | Classified |
 | `WS /generate` | AddRequest, AbortRequest | StepFrame |
 | `GET /state` | – | EngineState |
 | `PUT {api}/internal/engines/{id}` | EngineState | – |
@@ -18,6 +19,7 @@ Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBo
 a class of `service.core.errors`; `failures` turns one into the other.
 """
 
+from service.core.engine_protocol.classification import Classified, ClassifyRequest
 from service.core.engine_protocol.embedding import (
     Embedded,
     EmbedderState,
@@ -39,6 +41,20 @@ from service.core.engine_protocol.generation import (
     StreamTokens,
     TokenLogprob,
 )
+from service.core.engine_protocol.losses import (
+    BradleyTerry,
+    Classification,
+    CrossEntropy,
+    Dpo,
+    Extras,
+    Ipo,
+    LabelExtras,
+    Loss,
+    PairExtras,
+    Policy,
+    PolicyExtras,
+    SimPo,
+)
 from service.core.engine_protocol.models import DeltaRef, ErrorBody, Message, ModelRef
 from service.core.engine_protocol.state import BaseState, EngineRole, EngineState
 from service.core.engine_protocol.training import (
@@ -49,21 +65,31 @@ from service.core.engine_protocol.training import (
     Forward,
     ForwardBackward,
     ForwardDone,
-    LoraTuning,
-    LossName,
     OpenSession,
     OptimStep,
     OptimStepDone,
+    Report,
     Result,
     ResultBatch,
     ResumePoint,
     RowLoss,
+    Sample,
+    SampledAnswer,
+    SampleDone,
+    SamplePrompt,
     Save,
     SaveSnapshotTaken,
     SaveStored,
     SessionOpened,
     StoredFile,
     TrainingRow,
+)
+from service.core.engine_protocol.tunings import (
+    FullTuning,
+    HeadSpec,
+    HeadTuning,
+    LoraTuning,
+    PartialTuning,
     Tuning,
 )
 
@@ -72,40 +98,62 @@ __all__ = [
     "AbortRequest",
     "AddRequest",
     "BaseState",
+    "BradleyTerry",
+    "Classification",
+    "Classified",
+    "ClassifyRequest",
     "ClientFrame",
     "Command",
     "CommandBatch",
     "CommandFailed",
     "CommandsAccepted",
+    "CrossEntropy",
     "DeltaRef",
+    "Dpo",
     "EmbedRequest",
     "Embedded",
     "EmbedderState",
     "EngineRole",
     "EngineState",
     "ErrorBody",
+    "Extras",
     "FinishReason",
     "FinishedStream",
     "Forward",
     "ForwardBackward",
     "ForwardDone",
+    "FullTuning",
     "Guide",
+    "HeadSpec",
+    "HeadTuning",
+    "Ipo",
+    "LabelExtras",
     "LoraTuning",
-    "LossName",
+    "Loss",
     "Message",
     "ModelRef",
     "OpenSession",
     "OptimStep",
     "OptimStepDone",
+    "PairExtras",
+    "PartialTuning",
+    "Policy",
+    "PolicyExtras",
+    "Report",
     "Result",
     "ResultBatch",
     "ResumePoint",
     "RowLoss",
+    "Sample",
+    "SampleDone",
+    "SamplePrompt",
+    "SampledAnswer",
     "Sampling",
     "Save",
     "SaveSnapshotTaken",
     "SaveStored",
     "SessionOpened",
+    "SimPo",
     "StepFrame",
     "StoredFile",
     "StreamTokens",
