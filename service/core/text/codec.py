@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from service.core.errors import ChatTemplateError
 from service.core.text.assets import TextAssets
@@ -98,6 +99,11 @@ class TextCodec:
         if not context:
             weights = (0.0, *weights[1:])
         return TrainingTokens((*context, *answer), weights)
+
+    def special_token_in(self, value: Any) -> str | None:
+        """The first string within messages or texts that looks like a special token of the model;
+        it will not become one."""
+        return self._guard.first_in(value)
 
     def new_stream(
         self, *, stop: Sequence[str] = (), visible: Mapping[int, str] | None = None
