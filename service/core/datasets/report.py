@@ -52,8 +52,8 @@ class Report:
             finding = replace(finding, problem=f"{finding.problem[:_LONGEST_PROBLEM]}…")
         if len(self.kept) < _KEPT:
             self.kept.append(finding)
-        elif finding.severity is Severity.ERROR:
-            self._replace_milder(finding)
+        elif finding.severity is Severity.ERROR and self.errors <= _KEPT:
+            self._replace_milder(finding)  # beyond that only errors are kept
 
     def count_usable(self, *, tokens: int, trained: int) -> None:
         """One more row that is trained on."""

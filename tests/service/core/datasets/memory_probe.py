@@ -66,9 +66,12 @@ CASES = {
     "text": (endless(b"Once ", b"x" * MIB), RowKind.TEXT),
     "csv line": (endless(b"text,label\n", b"x" * MIB), RowKind.LABELLED),
     "csv cell": (endless(b'text,label\n"', b"x" * (MIB - 1) + b"\n"), RowKind.LABELLED),
-    "csv row": (endless(b"text,label\n", b'"x\nx",' * (MIB // 6)), RowKind.LABELLED),
+    "csv row": (
+        endless(b"text,label\n", (b'"' + b"x" * 60 + b'\nx",') * (MIB // 65)),
+        RowKind.LABELLED,
+    ),
     "bomb": (Stream(lambda: flood(bytes(64 * MIB), 160)), RowKind.TEXT),
-    "many faults": (Stream(lambda: repeat(b"{\n" * (MIB // 2), 2)), RowKind.TEXT),
+    "many faults": (Stream(lambda: repeat(b"{\n" * 50_000, 2)), RowKind.TEXT),
     "one fault": (Stream(lambda: iter([b"[" * 8 * MIB])), RowKind.TEXT),
 }
 
