@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from jobs.integrations.reporting import Reporter, reporting
 from jobs.methods.batches import TokenRow
 from jobs.methods.supervised import SupervisedPlan, train
 from jobs.runner import events
@@ -39,6 +40,12 @@ def train_job(attempt: Attempt) -> None:
     Raises NotYet without an engine, what ends an attempt from outside, and TrainingFailed.
     """
     inputs = read_inputs(attempt)
+    with reporting(attempt, inputs.job) as reporter:
+        _train(attempt, inputs, reporter)
+        reporter.finish()
+
+
+def _train(attempt: Attempt, inputs: Inputs, reporter: Reporter) -> None:
     start = find_start(attempt, inputs.job)
     with _session(attempt, inputs, start) as training:
         begin(attempt, inputs.job, after_step=start.step)
@@ -51,6 +58,7 @@ def train_job(attempt: Attempt) -> None:
             is_asked_to_stop=lambda: attempt.control.is_asked_to_pause,
         ):
             run.recorder.report(report)
+            reporter.report(report)
             run.record_checkpoints(training.session.take_stored())
         run.record_checkpoints(training.session.wait_all_stored())
     patiently(attempt.control, run.recorder.flush)

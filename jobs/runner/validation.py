@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
+from jobs.integrations.reporting import require_packages
 from jobs.runner import events
 from jobs.runner.attempt import Attempt
 from jobs.runner.inputs import (
@@ -31,9 +32,10 @@ MINIMUM_EXAMPLES = 10
 def validate_files(attempt: Attempt) -> None:
     """Check every row of the files, then queue the job with numbers for each `auto`.
 
-    Raises InvalidTrainingFile, InvalidValidationFile, NotYet.
+    Raises InvalidTrainingFile, InvalidValidationFile, IntegrationUnavailable, NotYet.
     """
     inputs = read_inputs(attempt)
+    require_packages(inputs.job)
     _check_files_differ(inputs)
     training, validation = _examine(attempt, inputs)
     told = [

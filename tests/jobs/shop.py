@@ -17,6 +17,7 @@ from jobs.runner.validation import validate_files
 from service.core.database import Database, database_now
 from service.core.domain.access import Scope
 from service.core.domain.files import FilePurpose
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
     Checkpoint,
     FineTuningJob,
@@ -98,6 +99,7 @@ class Shop:
         validation_lines: Sequence[str] | None = None,
         hyperparameters: SupervisedHyperparameters = SMALL,
         base: str = BASE,
+        integrations: Sequence[WandbIntegration] = (),
     ) -> str:
         """A job whose files await validation; bytes are a file in some other format."""
         written = isinstance(lines, bytes)
@@ -117,6 +119,7 @@ class Shop:
                 tuning=LoraTuningSpec(),
                 reserved_model_name=tuned_model_name(base, self.scope.organization, "shop"),
                 metadata=None,
+                integrations=integrations,
             )
             WorkRepository(connection).add(
                 self.scope.project_id,

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
 from service.api.wire import Metadata, RequestBody
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import LoraTuningSpec
 from service.core.errors import InvalidHyperparameter, UnsupportedParameter
 from service.core.hyperparameters import SchedulerType, SupervisedHyperparameters
@@ -103,6 +104,29 @@ class Tuning(RequestBody):
         )
 
 
+class Wandb(RequestBody):
+    """The W&B run that the metrics go to."""
+
+    project: Annotated[str, Field(min_length=1, max_length=128)]
+    name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    entity: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    tags: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=50)]
+        | None
+    ) = None
+
+
+class Integration(RequestBody):
+    """A service that the job reports to."""
+
+    type: Literal["wandb"]
+    wandb: Wandb
+
+    def to_domain(self) -> WandbIntegration:
+        wandb = self.wandb
+        return WandbIntegration(wandb.project, wandb.name, wandb.entity, tuple(wandb.tags or ()))
+
+
 class CreateJob(RequestBody):
     """A request to fine-tune a model."""
 
@@ -115,8 +139,7 @@ class CreateJob(RequestBody):
     """The fourth part of the tuned model's name, so without colon, slash or space."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     metadata: Metadata | None = None
-    integrations: list[Any] | None = None
-    """Accepted empty only."""
+    integrations: Annotated[list[Integration], Field(max_length=1)] | None = None
     method: Method | None = None
     hyperparameters: Hyperparameters | None = None
     """Deprecated place of `method.supervised.hyperparameters`."""
@@ -126,11 +149,9 @@ class CreateJob(RequestBody):
         """Raises UnsupportedParameter for what is well formed and cannot be done here."""
         if self.method is not None:
             self.method.check_supported()
-        if self.integrations:
-            raise UnsupportedParameter(
-                "Unsupported parameter: 'integrations'. This server reports to none.",
-                param="integrations",
-            )
+
+    def to_integrations(self) -> list[WandbIntegration]:
+        return [integration.to_domain() for integration in self.integrations or ()]
 
     def to_hyperparameters(self) -> SupervisedHyperparameters:
         """Raises InvalidHyperparameter when the two places contradict each other."""

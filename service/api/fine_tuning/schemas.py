@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from service.api.fine_tuning.service import JobView
 from service.api.wire import Answer
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
     Checkpoint,
     FineTuningJob,
@@ -103,6 +104,33 @@ class ConfigObject(Answer):
     tuning: TuningObject
 
 
+class WandbObject(Answer):
+    """The W&B run, as it was asked for."""
+
+    project: str
+    name: str | None
+    entity: str | None
+    tags: list[str]
+
+
+class IntegrationObject(Answer):
+    """A service that the job reports to."""
+
+    type: Literal["wandb"] = "wandb"
+    wandb: WandbObject
+
+    @classmethod
+    def from_domain(cls, wandb: WandbIntegration) -> "IntegrationObject":
+        return cls(
+            wandb=WandbObject(
+                project=wandb.project,
+                name=wandb.name,
+                entity=wandb.entity,
+                tags=list(wandb.tags),
+            )
+        )
+
+
 class FineTuningJobObject(Answer):
     """A job; the members behind `metadata` are ours."""
 
@@ -124,7 +152,7 @@ class FineTuningJobObject(Answer):
     user_provided_suffix: str | None
     seed: int
     estimated_finish: int | None
-    integrations: list[Any]
+    integrations: list[IntegrationObject]
     metadata: Mapping[str, str] | None
     progress: ProgressObject | None
     queue_position: int | None
@@ -161,7 +189,7 @@ class FineTuningJobObject(Answer):
             user_provided_suffix=job.suffix,
             seed=job.seed,
             estimated_finish=_seconds(job.estimated_finish),
-            integrations=[],
+            integrations=[IntegrationObject.from_domain(each) for each in job.integrations],
             metadata=job.metadata,
             progress=None if job.progress is None else ProgressObject.from_domain(job.progress),
             queue_position=view.queue_position,

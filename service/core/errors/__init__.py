@@ -7,15 +7,17 @@ ServiceError
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   ├── GraderUnavailable
 │   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
+│   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
-│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed · NameTaken · AliasCycle
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
 │       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
 │       OperationNotFound
+│       IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -58,6 +60,7 @@ from service.core.errors.files import (
     UploadNotFound,
     UploadNotPending,
 )
+from service.core.errors.integrations import IntegrationNotFound, IntegrationUnavailable
 from service.core.errors.jobs import (
     BatchNotCancellable,
     BatchNotFound,
@@ -73,6 +76,7 @@ from service.core.errors.jobs import (
     JobNotResumable,
     PermissionNotFound,
 )
+from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.operations import (
     ExportRefused,
     InvalidAdapter,
@@ -108,6 +112,8 @@ from service.core.errors.webhooks import AddressRefused, WebhookNotFound, Webhoo
 __all__ = [
     "AdapterCorrupt",
     "AddressRefused",
+    "AliasCycle",
+    "AliasNotFound",
     "BatchNotCancellable",
     "BatchNotFound",
     "ChatTemplateError",
@@ -129,6 +135,8 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",
+    "IntegrationNotFound",
+    "IntegrationUnavailable",
     "InvalidAdapter",
     "InvalidCursor",
     "InvalidHyperparameter",
@@ -145,6 +153,7 @@ __all__ = [
     "MethodNotAllowed",
     "MissingParameter",
     "ModelNotFound",
+    "NameTaken",
     "NoTrainableTokens",
     "NotFound",
     "OperationNotCancellable",

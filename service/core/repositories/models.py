@@ -21,6 +21,7 @@ class ModelRepository:
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._connection = connection
         self._scope = scope
+        self._registry = RegistryRepository(connection)
 
     def add(self, name: str, *, base: str, base_digest: str, job_id: str, delta: Delta) -> None:
         """Publish: from the commit on, the name answers."""
@@ -77,24 +78,31 @@ class ModelRepository:
         return model
 
     def resolve(self, name: str) -> ResolvedModel:
-        """What `name` means now: a base, a tuned model or a checkpoint. Raises ModelNotFound."""
-        registry = RegistryRepository(self._connection)
-        base = registry.find_base(name)
+        """What `name` means now: a base, a tuned model, a checkpoint or an alias of one.
+
+        Raises ModelNotFound.
+        """
+        meanings = list(self._registry.meanings(name, self._scope))
+        for meaning in meanings:
+            if found := self._resolve_name(meaning):
+                return found
+        raise model_not_found(*meanings)
+
+    def _resolve_name(self, name: str) -> ResolvedModel | None:
+        base = self._registry.find_base(name)
         if base is not None:
             return ResolvedModel(name, base, None)
-        base_name, delta = self._find_delta(name)
-        base = registry.find_base(base_name)
-        if base is None:
-            raise model_not_found(name)
-        return ResolvedModel(name, base, delta)
+        found = self._find_delta(name)
+        base = None if found is None else self._registry.find_base(found[0])
+        return None if found is None or base is None else ResolvedModel(name, base, found[1])
 
-    def _find_delta(self, name: str) -> tuple[str, Delta]:
+    def _find_delta(self, name: str) -> tuple[str, Delta] | None:
         tuned = self.find_usable(name)
         if tuned is not None:
             return tuned.base, tuned.delta
         checkpoint = CheckpointRepository(self._connection, self._scope).find_usable(name)
         if checkpoint is None:
-            raise model_not_found(name)
+            return None
         base = self._connection.scalar(select(jobs.c.base).where(jobs.c.id == checkpoint.job_id))
         return str(base), checkpoint.delta
 
@@ -103,7 +111,14 @@ class ModelRepository:
         return or_(own, is_granted(models.c.name, self._scope))
 
 
-def model_not_found(name: str) -> ModelNotFound:
+def model_not_found(name: str, *meanings: str) -> ModelNotFound:
+    """`meanings` are what the name is an alias of, the last of them being no model."""
+    if meanings:
+        return ModelNotFound(
+            f"The alias {name!r} means {meanings[-1]!r}, which does not exist or which you do not "
+            "have access to. Point it at another model with POST /v1/models/aliases, or delete it.",
+            param="model",
+        )
     return ModelNotFound(
         f"The model {name!r} does not exist or you do not have access to it. "
         "GET /v1/models lists those you can use.",
