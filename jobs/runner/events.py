@@ -1,13 +1,42 @@
 """What a job tells its owner, in words and with a `code` for programs."""
 
+from dataclasses import asdict
+
+from service.core.datasets import Report
 from service.core.domain.jobs import EventLevel, FineTuningJob, JobError, NewEvent
 from service.core.errors import ServiceError
+
+_FINDINGS_TOLD = 3
+_FINDINGS_LISTED = 50
 
 
 def files_validated(*, examples: int, tokens: int) -> NewEvent:
     return NewEvent(
         f"The files are valid: {examples} examples with {tokens} tokens. The job is queued.",
         data={"code": "files_validated", "examples": examples, "tokens": tokens},
+    )
+
+
+def rows_examined(param: str, report: Report) -> NewEvent:
+    """`report` has found something; its errors end the job."""
+    level = EventLevel.ERROR if report.errors else EventLevel.WARN
+    if not report.errors and not report.warnings:
+        level = EventLevel.INFO
+    counts = report.by_code()
+    found = ", ".join(f"{count.code} in {count.count}" for count in counts)
+    first = "; ".join(finding.message for finding in report.kept[:_FINDINGS_TOLD])
+    return NewEvent(
+        f"{report.usable_rows} of {report.rows} rows of the {param.replace('_', ' ')} are trained "
+        f"on or measured. Found: {found}. {first}.",
+        level=level,
+        data={
+            "code": "rows_examined",
+            "param": param,
+            "rows": report.rows,
+            "usable_rows": report.usable_rows,
+            "counts": [asdict(count) for count in counts],
+            "findings": [asdict(finding) for finding in report.kept[:_FINDINGS_LISTED]],
+        },
     )
 
 

@@ -8,8 +8,15 @@ from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
 from jobs.runner.rows import token_rows
 from service.core.database import Connection
-from service.core.datasets import invalid_file
-from service.core.datasets.formats import UnreadableFile, as_jsonl
+from service.core.datasets import (
+    Examination,
+    LengthLimit,
+    Report,
+    RowKind,
+    SeenRows,
+    invalid_file,
+)
+from service.core.datasets.formats import as_jsonl
 from service.core.domain.files import File
 from service.core.domain.jobs import FineTuningJob
 from service.core.domain.models import Base
@@ -70,26 +77,38 @@ def load_codec(attempt: Attempt, base: Base) -> TextCodec:
 
 
 def stored_rows(
-    attempt: Attempt,
-    file: File | None,
-    codec: TextCodec,
-    base: Base,
-    *,
-    param: str,
-    pulse: Callable[[], None],
+    attempt: Attempt, file: File | None, examination: Examination, report: Report
 ) -> Iterator[TokenRow]:
-    """The rows of a file, streamed from the object store; none without a file.
+    """The rows of a file, streamed from the object store; none without a file. What is wrong with
+    them is in `report`.
 
-    Raises InvalidTrainingFile, StorageUnavailable, and what `pulse` raises.
+    Raises InvalidTrainingFile for a file that is gone, StorageUnavailable, and what
+    `examination.pulse` raises.
     """
     if file is None:
         return
-    chunks = as_jsonl(StoredObjectSource(attempt.resources.store, file.key, file.bytes))
+    source = StoredObjectSource(attempt.resources.store, file.key, file.bytes)
+    chunks = as_jsonl(source, kind=examination.kind)
     try:
-        yield from token_rows(
-            chunks, codec, context_length=base.context_length, param=param, pulse=pulse
-        )
-    except UnreadableFile as unreadable:
-        raise invalid_file(str(unreadable), param=param) from None
+        yield from token_rows(chunks, examination, report)
     except ObjectNotFound:
-        raise _gone(file.id, param) from None
+        raise _gone(file.id, examination.param) from None
+
+
+def examination_of(
+    attempt: Attempt,
+    inputs: Inputs,
+    *,
+    param: str,
+    pulse: Callable[[], None],
+    seen: SeenRows | None = None,
+) -> Examination:
+    """What the job asks of its files' rows. Raises NotYet."""
+    return Examination(
+        kind=RowKind.CONVERSATION,
+        codec=load_codec(attempt, inputs.base),
+        limit=LengthLimit(inputs.base.context_length),
+        param=param,
+        seen=seen,
+        pulse=pulse,
+    )

@@ -13,6 +13,7 @@ from service.core.engine_protocol import (
     ForwardDone,
     OptimStepDone,
     Result,
+    SampleDone,
     SaveSnapshotTaken,
     SaveStored,
     SessionOpened,
@@ -26,7 +27,7 @@ _POLL_SECONDS = 1.0
 _BEAT_SECONDS = 5.0
 """The engine closes a session that it has not heard of for a minute."""
 
-R = TypeVar("R", ForwardDone, OptimStepDone)
+R = TypeVar("R", ForwardDone, OptimStepDone, SampleDone)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class EngineSession:
         self._next_seq = opened.next_seq
         self._unsent: list[Command] = []
         self._cursor = 0
-        self._computed: dict[int, ForwardDone | OptimStepDone] = {}
+        self._computed: dict[int, ForwardDone | OptimStepDone | SampleDone] = {}
         self._saving: dict[int, str] = {}
         self._stored: list[StoredSave] = []
         self._heard = time.monotonic()
@@ -86,6 +87,9 @@ class EngineSession:
 
     def optimizer_result(self, seq: int) -> OptimStepDone:
         return self._result(seq, OptimStepDone)
+
+    def sample_result(self, seq: int) -> SampleDone:
+        return self._result(seq, SampleDone)
 
     def take_stored(self) -> list[StoredSave]:
         """Saves that have become whole since the last call."""

@@ -5,17 +5,27 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from jobs.integrations.reporting import Reporter, reporting
+from jobs.methods.batches import TokenRow
 from jobs.methods.supervised import SupervisedPlan, train
 from jobs.runner import events
 from jobs.runner.attempt import Attempt
 from jobs.runner.checkpoints import record_checkpoint
 from jobs.runner.engines import Training, training_session
-from jobs.runner.inputs import TRAINING, VALIDATION, Inputs, load_codec, read_inputs, stored_rows
+from jobs.runner.inputs import (
+    TRAINING,
+    VALIDATION,
+    Inputs,
+    examination_of,
+    read_inputs,
+    stored_rows,
+)
 from jobs.runner.patience import patiently
 from jobs.runner.publish import publish
 from jobs.runner.recorder import Recorder
 from jobs.runner.resuming import Start, drop_states, find_start, reject_state
 from jobs.runner.session import StoredSave
+from service.core.datasets import Report
+from service.core.domain.files import File
 from service.core.domain.jobs import FineTuningJob, JobStatus
 from service.core.domain.models import Delta
 from service.core.errors import AdapterCorrupt, TrainingFailed
@@ -93,24 +103,23 @@ def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> SupervisedPla
     """The rows once more, to be kept this time."""
     if inputs.job.resolved is None:
         raise TypeError(f"job {inputs.job.id} is queued without resolved hyperparameters")
-    codec = load_codec(attempt, inputs.base)
 
     def pulse() -> None:
         attempt.control.check()
         attempt.control.check_pause()
         training.session.beat()
 
+    def rows(file: File | None, param: str) -> list[TokenRow]:
+        """Faults were found by the validation; what it let through is the same this time."""
+        report = Report()
+        examination = examination_of(attempt, inputs, param=param, pulse=pulse)
+        found = list(stored_rows(attempt, file, examination, report))
+        report.raise_if_errors(param)
+        return found
+
     return SupervisedPlan(
-        rows=list(
-            stored_rows(
-                attempt, inputs.training_file, codec, inputs.base, param=TRAINING, pulse=pulse
-            )
-        ),
-        validation=list(
-            stored_rows(
-                attempt, inputs.validation_file, codec, inputs.base, param=VALIDATION, pulse=pulse
-            )
-        ),
+        rows=rows(inputs.training_file, TRAINING),
+        validation=rows(inputs.validation_file, VALIDATION),
         numbers=inputs.job.resolved,
         seed=inputs.job.seed,
     )

@@ -10,6 +10,8 @@ from typing import Protocol
 from service.core.engine_protocol import (
     AddRequest,
     BaseShapes,
+    Classified,
+    ClassifyRequest,
     CommandBatch,
     CommandsAccepted,
     Embedded,
@@ -98,6 +100,13 @@ class EngineCore(Protocol):
     @property
     def artefacts(self) -> ArtefactCore:
         """Imports and exports of models."""
+
+    def classify(self, request: ClassifyRequest) -> Classified:
+        """Block until the model's head has looked at every row.
+
+        Raises ModelNotFound, InvalidRequest for a model without a head and for rows it cannot
+        take, AdapterCorrupt, StorageUnavailable, EngineOverloaded, EngineUnavailable.
+        """
 
     def state(self) -> EngineState:
         """A snapshot for the registry."""

@@ -9,24 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from service.core.engine_protocol.generation import FinishReason, Sampling
+from service.core.engine_protocol.losses import CrossEntropy, Extras, Loss
 from service.core.engine_protocol.models import DeltaRef, ErrorBody, Message
-
-LossName = Literal["cross_entropy"]
-
-
-class LoraTuning(Message):
-    """A low-rank adapter (Hu et al. 2021): W + (alpha / rank) · B·A on the chosen linear layers."""
-
-    type: Literal["lora"] = "lora"
-    rank: int = Field(16, ge=1, le=256)
-    alpha: float = Field(32, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
-    use_rslora: bool = False
-    """Scale by alpha / √rank instead (Kalajdzievski 2023)."""
-
-
-Tuning = LoraTuning
+from service.core.engine_protocol.tunings import HeadSpec, Tuning
 
 
 class ResumePoint(Message):
@@ -44,8 +30,10 @@ class OpenSession(Message):
     epoch: int = Field(ge=1)
     base: str
     start_from: DeltaRef | None = None
-    """Begin with these adapter weights instead of fresh ones."""
+    """Begin where this delta ends: its weights are trained further, or lie frozen below."""
     tuning: Tuning
+    head: HeadSpec | None = None
+    """Trained beside what `tuning` says; needed by the losses that read one."""
     seed: int = Field(ge=0, le=2**31 - 1)
     key_prefix: str
     """S3 prefix, ending in `/`, below which this session may write."""
@@ -72,13 +60,19 @@ class TrainingRow(Message):
     tokens: tuple[int, ...]
     weights: tuple[float, ...]
     """Same length; weights[i] counts the prediction of tokens[i] from tokens[:i], weights[0]=0."""
+    extras: Extras | None = None
+    """What the loss needs beside them."""
+
+
+Report = Literal["logprobs", "values", "scores"]
+"""logprobs, values: one for each token with a weight above zero. scores: the head's numbers."""
 
 
 class _Compute(Message):
     seq: int = Field(ge=1)
     step: int = Field(ge=0)
     """Optimizer step being prepared; part of every random key."""
-    loss: LossName = "cross_entropy"
+    loss: Loss = CrossEntropy()
     normalizer: float = Field(gt=0)
     """Gradient = weighted sum / normalizer, so splitting a batch changes nothing."""
     rows: tuple[TrainingRow, ...]
@@ -94,6 +88,10 @@ class Forward(_Compute):
     """Measure only: no gradient, no dropout."""
 
     op: Literal["forward"] = "forward"
+    report: tuple[Report, ...] = ()
+    """What to tell of each row beside its loss."""
+    at_start: bool = False
+    """Measure the weights that the session began with: the reference of a policy."""
 
 
 class OptimStep(Message):
@@ -121,11 +119,35 @@ class Save(Message):
     seq: int = Field(ge=1)
     name: str = Field(pattern=r"^step-[0-9]{6,}$")
     parts: tuple[Literal["adapter", "state"], ...] = ("adapter",)
-    """adapter: PEFT files under `{prefix}{name}/adapter/`. state: weights and optimizer moments
-    under `{prefix}{name}/state/`, enough to go on."""
+    """adapter: the delta's files under `{prefix}{name}/adapter/`. state: weights and optimizer
+    moments under `{prefix}{name}/state/`, enough to go on."""
+    temperature: float = Field(1.0, gt=0)
+    """Divides a classification head's logits wherever it is served (Guo et al. 2017)."""
 
 
-Command = Annotated[ForwardBackward | Forward | OptimStep | Save, Field(discriminator="op")]
+class SamplePrompt(Message):
+    """A prompt to be answered with the session's weights as they are."""
+
+    line: int
+    """1-based line of the data set; part of the sampling's random key."""
+    tokens: tuple[int, ...] = Field(min_length=1)
+
+
+class Sample(Message):
+    """Draw `n` answers to each prompt. `sampling.seed` is ignored: a draw is a function of the
+    session's seed, `step`, the prompt's line and the answer's index."""
+
+    op: Literal["sample"] = "sample"
+    seq: int = Field(ge=1)
+    step: int = Field(ge=0)
+    prompts: tuple[SamplePrompt, ...]
+    n: int = Field(1, ge=1, le=128)
+    sampling: Sampling
+
+
+Command = Annotated[
+    ForwardBackward | Forward | OptimStep | Save | Sample, Field(discriminator="op")
+]
 
 
 class CommandBatch(Message):
@@ -143,11 +165,17 @@ class RowLoss(Message):
 
     line: int
     loss: float
-    """Weighted sum of negative log-likelihoods, nats, before the normalizer."""
+    """Weighted sum of negative log-likelihoods, nats, before the normalizer; of other losses the
+    row's share, a pair's being its chosen row's."""
     weight: float
     correct: int
-    """Trained tokens whose greedy prediction was right."""
+    """Trained tokens whose greedy prediction was right; of a pair or a labelled row 1 or 0."""
     trained_tokens: int
+    metrics: dict[str, float] = Field({})
+    """What else the loss tells of the row, such as `reward_margin`, `clip_fraction`, `kl`."""
+    logprobs: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 class ForwardDone(Message):
@@ -169,6 +197,27 @@ class OptimStepDone(Message):
     skipped: bool
 
 
+class SampledAnswer(Message):
+    """One answer to one prompt."""
+
+    line: int
+    index: int
+    """0 to n − 1."""
+    tokens: tuple[int, ...]
+    """With the stop token that ended it, since ending is what a policy does too."""
+    logprobs: tuple[float, ...]
+    """Of each token, as the sampler computed them, before any sampling option."""
+    reason: FinishReason
+
+
+class SampleDone(Message):
+    kind: Literal["sample_done"] = "sample_done"
+    seq: int
+    answers: tuple[SampledAnswer, ...]
+    """In the order of prompts, then of indices."""
+    seconds: float
+
+
 class SaveSnapshotTaken(Message):
     kind: Literal["save_snapshot_taken"] = "save_snapshot_taken"
     seq: int
@@ -181,6 +230,8 @@ class StoredFile(Message):
     """Path below `{prefix}{save.name}/`, such as `adapter/adapter_model.safetensors`."""
     bytes: int
     sha256: str
+    key: str | None = None
+    """Where it lies if not there: a frozen file shared with the delta that training began with."""
 
 
 class SaveStored(Message):
@@ -198,7 +249,7 @@ class CommandFailed(Message):
 
 
 Result = Annotated[
-    ForwardDone | OptimStepDone | SaveSnapshotTaken | SaveStored | CommandFailed,
+    ForwardDone | OptimStepDone | SampleDone | SaveSnapshotTaken | SaveStored | CommandFailed,
     Field(discriminator="kind"),
 ]
 

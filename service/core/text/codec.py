@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from service.core.errors import ChatTemplateError
 from service.core.text.assets import TextAssets
@@ -69,6 +70,18 @@ class TextCodec:
         )
         return self._guard.encode(rendered).ids
 
+    def encode_judged(
+        self, given: str | Sequence[Message], *, tools: Sequence[Tool] | None = None
+    ) -> list[int]:
+        """Ids of what a head looks at, in training and serving alike: a text, or a conversation
+        that is over. Raises ChatTemplateError."""
+        if isinstance(given, str):
+            return self.encode_text(given)
+        rendered = self._chat_template().render(
+            self._prepared(given), tools=self._guard.protect(tools), add_generation_prompt=False
+        )
+        return self._guard.encode(rendered).ids
+
     def training_row(
         self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
     ) -> TrainingTokens:
@@ -93,6 +106,11 @@ class TextCodec:
         if not context:
             weights = (0.0, *weights[1:])
         return TrainingTokens((*context, *answer), weights)
+
+    def special_token_in(self, value: Any) -> str | None:
+        """The first string within messages or texts that looks like a special token of the model;
+        it will not become one."""
+        return self._guard.first_in(value)
 
     def new_stream(
         self, *, stop: Sequence[str] = (), visible: Mapping[int, str] | None = None

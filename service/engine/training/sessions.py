@@ -9,6 +9,7 @@ from itertools import count
 from service.core.engine_protocol import (
     CommandBatch,
     CommandsAccepted,
+    LoraTuning,
     OpenSession,
     ResultBatch,
     SessionOpened,
@@ -18,6 +19,7 @@ from service.core.errors import (
     SessionNotFound,
     StaleEpoch,
     TooManyRequests,
+    UnsupportedParameter,
 )
 from service.engine.generation.resident_adapters import check_fit
 from service.engine.parts import AdapterSource, EngineLimits
@@ -143,6 +145,8 @@ class TrainingSessions:
 
     def _prepare(self, session: Session) -> None:
         request = session.request
+        if not isinstance(request.tuning, LoraTuning) or request.head is not None:
+            raise UnsupportedParameter("this engine trains adapters alone", param="tuning")
         adapter = TrainedAdapter(session.runner, request.tuning)
         session.adapter, session.optimizer = adapter, AdamW(adapter)
         if request.resume is not None:
