@@ -11,6 +11,7 @@ from service.api import error_handlers
 from service.api.aliases.routes import router as aliases
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
+from service.api.classify.routes import router as classify
 from service.api.completions.routes import router as completions
 from service.api.dependencies import refuse_unknown_query
 from service.api.embeddings.routes import router as embeddings
@@ -85,6 +86,17 @@ def create_app(settings: Settings) -> FastAPI:
         integrations,
         internal,
         health,
+        *(files, uploads, fine_tuning, permissions, graders, models, chat),
+        *(
+            completions,
+            embeddings,
+            classify,
+            stored_completions,
+            batches,
+            webhooks,
+            internal,
+            health,
+        ),
     ):
         app.include_router(router)
     upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)

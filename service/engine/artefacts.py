@@ -14,13 +14,14 @@ from service.core.engine_protocol import (
     Probed,
     ProbeRequest,
 )
-from service.core.errors import EngineUnavailable, InvalidRequest, ModelNotFound
+from service.core.errors import EngineUnavailable, ExportRefused, InvalidRequest, ModelNotFound
 from service.engine.export.exports import Exports
 from service.engine.export.reference import Reference
 from service.engine.generation.resident_adapters import check_fit
 from service.engine.parts import AdapterSource, AdapterWeights
 from service.engine.probing import Arithmetic, LogitRows, check_rows, compare
 from service.engine.runner import BaseRunner
+from service.engine.variants import Variants
 
 _PATIENCE_SECONDS = 45.0
 """Callers give up after 60."""
@@ -35,12 +36,12 @@ class Artefacts:
 
     def __init__(
         self,
-        runners: Mapping[str, BaseRunner],
+        variants: Mapping[str, Variants],
         source: AdapterSource,
         exports: Exports,
         compute: Compute,
     ) -> None:
-        self._runners = runners
+        self._variants = variants
         self._source = source
         self._exports = exports
         self._compute = compute
@@ -92,17 +93,22 @@ class Artefacts:
         self._exports.close()
 
     def _runner(self, base: str) -> BaseRunner:
-        if base not in self._runners:
+        if base not in self._variants:
             raise ModelNotFound(f"this engine does not hold the base {base!r}")
-        return self._runners[base]
+        return self._variants[base].get(None)
 
     def _load(self, model: ModelRef) -> tuple[BaseRunner, AdapterWeights]:
         runner = self._runner(model.base)
         if model.delta is None:
             raise InvalidRequest("a base without a delta is nothing to compare", param="model")
-        weights = _wait(self._source.load(model.delta))
-        check_fit(runner, weights)
-        return runner, weights
+        delta = _wait(self._source.load(model.delta))
+        if delta.adapter is None or delta.overlay is not None or delta.head is not None:
+            raise ExportRefused(
+                "only adapters that stand on the base itself can be exported; this model has "
+                "weights or a head of its own"
+            )
+        check_fit(runner, delta.adapter)
+        return runner, delta.adapter
 
     def _logits(
         self,

@@ -4,9 +4,11 @@ The model's own layers compute every pass of every architecture. For one family 
 decoder computes whole rows, that is, training and measuring.
 """
 
+import copy
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -20,10 +22,12 @@ from service.engine.attention import (
     PackedRows,
     register,
 )
-from service.engine.fused import FusedDecoder, PlainHead
+from service.engine.fused import AnyHead, FusedDecoder, PlainHead
 from service.engine.generation.kv_cache import LayerShape
 from service.engine.layers import AdapterSwitch, RowPlan, TrainedRuns, swap_linears
 from service.engine.parts import LoadedBase
+from service.engine.recompute import ActivationSizes, replaying
+from service.engine.sharing import copy_with
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +52,15 @@ class PackedBatch:
 class BaseRunner:
     """A resident base, its linear layers and its attention replaced in place."""
 
-    def __init__(self, base: LoadedBase, *, use_fused: bool = True) -> None:
-        """Raises ConfigurationError when the packed pass and the model's own disagree."""
+    def __init__(
+        self, base: LoadedBase, *, use_fused: bool = True, activation_bytes: int = 4 * 1024**3
+    ) -> None:
+        """`activation_bytes`: a pass that would keep more for its backward computes its layers
+        again instead. Raises ConfigurationError when the packed pass and the model's own disagree.
+        """
         self.base = base
+        self._activation_bytes = activation_bytes
+        self._sizes = ActivationSizes.of(base.model, base.dtype)
         _refuse_length_dependent_rope(base)
         model = base.model
         self.vocabulary = int(model.config.get_text_config().vocab_size)
@@ -65,13 +75,32 @@ class BaseRunner:
         self._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._shape_logits = _LogitShape.of(model)
         self.kv_layers = self._check(probes, torch.cat(expected))
-        self.loss_head: PlainHead | Callable[[torch.Tensor], torch.Tensor] = self.logits
+        self._use_fused = use_fused
+        self.loss_head = self._read_loss_head()
         """What losses are computed with: the head itself where it is one matrix and no more."""
-        if use_fused:
-            self.loss_head = self._read_plain_head() or self.logits
-            if FusedDecoder.supports(model):
-                self._fused = FusedDecoder(model)
-                self._drop_fused_if_different(probes, torch.cat(expected))
+        if use_fused and FusedDecoder.supports(model):
+            self._fused = FusedDecoder(model)
+            self._drop_fused_if_different(probes, torch.cat(expected))
+
+    def variant(self, replaced: Mapping[str, torch.Tensor]) -> "BaseRunner":
+        """The same base with these parameters in the place of its own; all others are shared.
+
+        A parameter that requires a gradient gets one. Raises AdapterCorrupt for a name that the
+        base lacks or a tensor of another shape.
+        """
+        other = copy.copy(self)
+        other._switch = AdapterSwitch()
+        model = copy_with(self.base.model, replaced, {id(self._switch): other._switch})
+        other.base = replace(self.base, model=model)
+        other.linears = {name: _linear(model, name) for name in self.linears}
+        other._decoder = model.base_model
+        other._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        other.loss_head = other._read_loss_head()
+        is_trained = any(tensor.requires_grad for tensor in replaced.values())
+        # The fused layers know no gradient of the base's own weights.
+        has_fused = self._fused is not None and not is_trained
+        other._fused = FusedDecoder(model) if has_fused else None
+        return other
 
     @property
     def is_fused(self) -> bool:
@@ -85,11 +114,16 @@ class BaseRunner:
         if (
             fused is not None
             and isinstance(attention, PackedRows)
-            and isinstance(plan, TrainedRuns | None)
+            and (plan is None or (isinstance(plan, TrainedRuns) and plan.is_plain))
             and fused.fits(attention.layout)
         ):
-            return fused.hidden(batch.tokens, batch.positions, attention.layout, plan)
-        with self._switch.using(plan):
+            keeps = not self._is_too_long(batch, is_fused=True)
+            return fused.hidden(
+                batch.tokens, batch.positions, attention.layout, plan, keeps_insides=keeps
+            )
+        is_too_long = self._is_too_long(batch, is_fused=False)
+        replay = replaying(self.base.model, self._switch, plan) if is_too_long else nullcontext()
+        with replay, self._switch.using(plan):
             output = self._decoder(
                 input_ids=batch.tokens[None],
                 position_ids=batch.positions[None],
@@ -98,6 +132,14 @@ class BaseRunner:
             )
         hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
+
+    def _is_too_long(self, batch: PackedBatch, *, is_fused: bool) -> bool:
+        """Whether what a backward needs of all layers would not fit."""
+        if not torch.is_grad_enabled() or not isinstance(batch.attention, PackedRows):
+            return False
+        layout = batch.attention.layout
+        kept = self._sizes.estimate(layout, len(batch.tokens), is_fused=is_fused)
+        return kept > self._activation_bytes
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, vocabulary) in fp32."""
@@ -148,12 +190,13 @@ class BaseRunner:
         scale = expected.norm(dim=-1).clamp_min(1e-6)
         return float(((got - expected).norm(dim=-1) / scale).median())
 
-    def _read_plain_head(self) -> PlainHead | None:
+    def _read_loss_head(self) -> PlainHead | AnyHead:
         head = self._head
-        if type(head) is not nn.Linear or not self._shape_logits.is_plain:
-            return None
-        bias: nn.Parameter | None = head.bias
-        return PlainHead(head.weight.detach()) if bias is None else None
+        is_matrix = type(head) is nn.Linear and head.bias is None
+        if self._use_fused and is_matrix and self._shape_logits.is_plain:
+            weight = head.weight
+            return PlainHead(weight if weight.requires_grad else weight.detach())
+        return AnyHead(self.logits, [p for p in head.parameters() if p.requires_grad])
 
 
 @dataclass(frozen=True)
@@ -180,6 +223,12 @@ class _LogitShape:
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits
+
+
+def _linear(model: PreTrainedModel, name: str) -> nn.Linear:
+    module = model.get_submodule(name)
+    assert isinstance(module, nn.Linear)
+    return module
 
 
 class _ShapeRecorder:

@@ -6,9 +6,10 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, sele
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
-from service.core.domain.models import Delta, ResolvedModel, TunedModel
-from service.core.errors import ModelNotFound
+from service.core.domain.models import Delta, EmbeddingModel, ResolvedModel, TunedModel
+from service.core.errors import InvalidRequest, ModelNotFound
 from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.embedders import EmbedderRepository
 from service.core.repositories.permissions import PermissionRepository, is_granted
 from service.core.repositories.registry import RegistryRepository
 from service.core.tables import jobs, models
@@ -80,10 +81,21 @@ class ModelRepository:
             CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
         return model
 
+    def find_on_embedder(self, name: str) -> tuple[EmbeddingModel, Delta] | None:
+        """A head that was tuned on an embedding model, and that model; None for any other name."""
+        for meaning in self._registry.meanings(name, self._scope):
+            if self._registry.find_base(meaning) is not None:
+                return None
+            found = self._find_delta(meaning)
+            if found is not None:
+                embedder = EmbedderRepository(self._connection).find(found[0])
+                return None if embedder is None else (embedder, found[1])
+        return None
+
     def resolve(self, name: str) -> ResolvedModel:
         """What `name` means now: a base, a tuned model, a checkpoint or an alias of one.
 
-        Raises ModelNotFound.
+        Raises ModelNotFound, and InvalidRequest for a head on an embedding model.
         """
         meanings = list(self._registry.meanings(name, self._scope))
         for meaning in meanings:
@@ -96,8 +108,15 @@ class ModelRepository:
         if base is not None:
             return ResolvedModel(name, base, None)
         found = self._find_delta(name)
-        base = None if found is None else self._registry.find_base(found[0])
-        return None if found is None or base is None else ResolvedModel(name, base, found[1])
+        if found is None:
+            return None
+        base = self._registry.find_base(found[0])
+        if base is None and EmbedderRepository(self._connection).find(found[0]) is not None:
+            raise InvalidRequest(
+                f"{name!r} answers with labels and not with text; POST it to /v1/classify.",
+                param="model",
+            )
+        return None if base is None else ResolvedModel(name, base, found[1])
 
     def _find_delta(self, name: str) -> tuple[str, Delta] | None:
         tuned = self.find_usable(name)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -27,11 +27,13 @@ class Merge(Protocol):
 
 @dataclass(frozen=True)
 class LoraMerge:
-    """W + scaling · B·A (Hu et al. 2021)."""
+    """W + scaling · B·A (Hu et al. 2021); of a DoRA each row scaled to its magnitude."""
 
     factors: dict[str, tuple[torch.Tensor, torch.Tensor]]
     """By the name of the tensor that is changed: A (rank, in) and B (out, rank)."""
     scaling: float
+    magnitudes: dict[str, torch.Tensor] = field(default_factory=dict)
+    """(out) by the same name, of a DoRA."""
 
     @classmethod
     def from_folder(cls, folder: Path) -> "LoraMerge":
@@ -47,7 +49,12 @@ class LoraMerge:
             )
             for module in modules
         }
-        return cls(factors, scaling_of(tuning))
+        magnitudes = {
+            f"{module}.weight": tensors[f"{prefix}{module}.lora_magnitude_vector"].float()
+            for module in modules
+            if tuning.use_dora
+        }
+        return cls(factors, scaling_of(tuning), magnitudes)
 
     @property
     def touched(self) -> frozenset[str]:
@@ -55,7 +62,12 @@ class LoraMerge:
 
     def apply(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         a, b = self.factors[name]
-        return torch.addmm(tensor.float(), b, a, alpha=self.scaling)
+        merged = torch.addmm(tensor.float(), b, a, alpha=self.scaling)
+        magnitude = self.magnitudes.get(name)
+        if magnitude is None:
+            return merged
+        norms = torch.linalg.vector_norm(merged, dim=1)
+        return merged * (magnitude / norms)[:, None]
 
 
 def stored_files(base: Path) -> list[Path]:

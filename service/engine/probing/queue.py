@@ -61,7 +61,9 @@ def _plan(item: LogitRows, tokens: int) -> RowPlan | None:
         case Arithmetic.BASE:
             return None
         case Arithmetic.SERVED:
-            adapter = ServedAdapter.cast(item.weights, dtype=base.dtype, device=base.device)
+            adapter = ServedAdapter.cast(
+                item.weights, item.runner.linears, dtype=base.dtype, device=base.device
+            )
             return ServedRuns(tokens, ((0, tokens, adapter),))
         case Arithmetic.MERGED:
             return MergedRows(tokens, item.runner.linears, item.weights)

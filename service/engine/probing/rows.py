@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from service.core.engine_protocol import MAX_PROBED_TOKENS
 from service.core.errors import InvalidRequest
+from service.engine.export.parameters import merged_weight
 from service.engine.parts import AdapterWeights
 from service.engine.runner import BaseRunner
 
@@ -50,12 +51,10 @@ class MergedRows:
     weights: AdapterWeights
 
     def add(self, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        pair = self.weights.modules.get(module)
-        if pair is None:
+        if module not in self.weights.modules:
             return y
         linear = self.linears[module]
-        a, b = pair.a.to(x.device), pair.b.to(x.device)
-        merged = torch.addmm(linear.weight.float(), b, a, alpha=self.weights.scaling)
+        merged = merged_weight(linear.weight, self.weights, module)
         bias = None if linear.bias is None else linear.bias.float()
         return F.linear(x.float(), merged, bias).to(y.dtype)
 

@@ -1,11 +1,9 @@
 """Training's part of the step loop: commands in order, micro-batches of several jobs a pass."""
 
 import logging
-import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -17,47 +15,25 @@ from service.core.engine_protocol import (
     OptimStep,
     OptimStepDone,
     Result,
+    Sample,
     Save,
     SaveSnapshotTaken,
     SaveStored,
 )
-from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
+from service.core.errors import InvalidRequest, OutOfMemory, ServiceError, TrainingDiverged
+from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
-from service.engine.training.micro_batches import MicroBatch
-from service.engine.training.passes import (
-    PartOutcome,
-    PassPart,
-    measure,
-    measure_and_differentiate,
-)
+from service.engine.training.head_passes import check_reads_head
+from service.engine.training.losses import check_rows
+from service.engine.training.passes import PartOutcome
+from service.engine.training.reports import first_not_finite
+from service.engine.training.sampling import SampleRun
 from service.engine.training.saving import Storing, take_snapshot
 from service.engine.training.session import Computation, Session
 from service.engine.training.sessions import TrainingSessions
+from service.engine.training.shares import Share, choose, compute
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Share:
-    """What one session gives to a pass: its next micro-batch."""
-
-    session: Session
-    computation: Computation
-
-    @property
-    def batch(self) -> MicroBatch:
-        return self.computation.remaining[0]
-
-    @property
-    def part(self) -> PassPart:
-        command = self.computation.command
-        return PassPart(
-            self.session.adapter,
-            self.batch.rows,
-            command.normalizer,
-            self.session.request.seed,
-            command.step,
-        )
 
 
 class TrainingLoop:
@@ -70,21 +46,26 @@ class TrainingLoop:
         limits: EngineLimits,
         lock: threading.RLock,
         storing: Executor,
+        streams: Mapping[str, BaseStreams],
     ) -> None:
+        """`streams`, by base, draw what a `sample` command asks for."""
         self._sessions = sessions
         self._sink = sink
         self._limits = limits
         self._lock = lock
         self._storing = storing
+        self._streams = streams
+        self._sampling: dict[Session, SampleRun] = {}
         self._turn = 0
 
     def step(self, *, streaming: bool) -> None:
-        """The due optimizer steps and snapshots, then one pass.
+        """The due optimizer steps, snapshots and samples, then one pass.
 
         `streaming` keeps the pass short, because somebody waits for the next token.
         """
         with self._lock:
             ready = self._sessions.ready_held()
+        self._abort_sampling_of_ended()
         for session in ready:
             self._run_instant_commands(session)
         shares = [share for session in ready if (share := self._begin(session))]
@@ -93,7 +74,7 @@ class TrainingLoop:
             first = self._turn % len(shares)
             limits = self._limits
             budget = limits.streaming_merged_tokens if streaming else limits.merged_tokens
-            self._run_pass(_choose([*shares[first:], *shares[:first]], budget))
+            self._run_pass(choose([*shares[first:], *shares[:first]], budget))
 
     def _run_instant_commands(self, session: Session) -> None:
         while (command := self._head(session)) is not None:
@@ -101,6 +82,10 @@ class TrainingLoop:
                 self._guard(session, command.seq, partial(self._optimize, session, command))
             elif isinstance(command, Save):
                 self._guard(session, command.seq, partial(self._save, session, command))
+            elif isinstance(command, Sample):
+                self._guard(session, command.seq, partial(self._sample, session, command))
+                if session in self._sampling:
+                    return  # it goes on
             else:
                 return
 
@@ -118,6 +103,28 @@ class TrainingLoop:
         self._complete(session, SaveSnapshotTaken(seq=command.seq))
         self._storing.submit(self._store, session, command, store)
 
+    def _sample(self, session: Session, command: Sample) -> None:
+        """Begin it, let it go on, or take its answers."""
+        run = self._sampling.get(session)
+        if run is None:
+            run = self._sampling[session] = self._begin_sampling(session, command)
+        run.feed()
+        if run.is_done:
+            del self._sampling[session]
+            self._complete(session, run.result())
+
+    def _begin_sampling(self, session: Session, command: Sample) -> SampleRun:
+        model = session.model.served(session.id)
+        streams = self._streams[session.base.name]
+        places = max(1, self._limits.max_streams // 2)
+        return SampleRun(session, command, model, streams, places=places)
+
+    def _abort_sampling_of_ended(self) -> None:
+        for session, run in tuple(self._sampling.items()):
+            if session.is_closed or session.has_failed:
+                run.abort()
+                del self._sampling[session]
+
     def _store(self, session: Session, command: Save, store: Storing) -> None:
         """On a thread of its own."""
         try:
@@ -128,7 +135,7 @@ class TrainingLoop:
         with self._lock:
             session.answer(stored)
 
-    def _begin(self, session: Session) -> _Share | None:
+    def _begin(self, session: Session) -> Share | None:
         """The session's part in the next pass, if it has a computation or can begin one."""
         command = self._head(session)
         if not isinstance(command, Forward | ForwardBackward):
@@ -141,20 +148,30 @@ class TrainingLoop:
         if not computation.remaining:  # a command without rows
             self._finish(session, computation)
             return None
-        return _Share(session, computation)
+        return Share(session, computation)
 
     def _start_computing(self, session: Session, command: Forward | ForwardBackward) -> None:
+        report = command.report if isinstance(command, Forward) else ()
+        check_rows(command.loss, report, session.request.head, command.rows)
+        if session.features is not None:
+            check_reads_head(command.loss, report)
+        if isinstance(command, Forward) and command.at_start and {"values", "scores"} & {*report}:
+            raise InvalidRequest("'at_start' reports no values and scores: a head has only its own")
         limit = self._limits.micro_batch_tokens
-        session.computation = Computation.begin(command, session.runner, limit)
+        session.computation = Computation.begin(command, session.reads, limit)
 
-    def _run_pass(self, shares: Sequence[_Share]) -> None:
+    def _run_pass(self, shares: Sequence[Share]) -> None:
         try:
-            outcomes = _compute(shares)
+            outcomes = compute(shares)
         except torch.AcceleratorError:
             raise  # the device is lost to everybody
         except Exception as error:
             if len(shares) == 1:
                 share = shares[0]
+                if _is_out_of_memory(error):
+                    if share.computation.halve():
+                        return  # the halves' gradients add up to the same
+                    error = _too_large(share)
                 self._fail(share.session, share.computation.command.seq, error)
                 return
             for share in shares:  # whoever is to blame fails alone
@@ -164,15 +181,15 @@ class TrainingLoop:
             seq = share.computation.command.seq
             self._guard(share.session, seq, partial(self._take, share, outcome))
 
-    def _take(self, share: _Share, outcome: PartOutcome) -> None:
+    def _take(self, share: Share, outcome: PartOutcome) -> None:
         losses = outcome.losses
-        diverged = [loss.line for loss in losses if not math.isfinite(loss.loss)]
-        if diverged:
+        diverged = first_not_finite(losses)
+        if diverged is not None:
             raise TrainingDiverged(
-                f"the loss of line {diverged[0]} is not finite: lower the learning rate"
+                f"the loss of line {diverged.line} is not finite: lower the learning rate"
             )
         if outcome.gradients is not None:
-            share.session.adapter.add_gradient(outcome.gradients)
+            share.session.model.weights.add_gradient(outcome.gradients)
         share.computation.finish_micro_batch(losses)
         if not share.computation.remaining:
             self._finish(share.session, share.computation)
@@ -203,33 +220,25 @@ class TrainingLoop:
             session.fail(seq, _as_service_error(error))
 
 
-def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
-    """Touches no state, so that it can be tried again."""
-    runner = shares[0].session.runner
-    parts = [share.part for share in shares]
-    if isinstance(shares[0].computation.command, Forward):
-        return measure(runner, parts)
-    return measure_and_differentiate(runner, parts)
+def _is_out_of_memory(error: Exception) -> bool:
+    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_full or "can't allocate memory" in str(error)
 
 
-def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
-    """The first, and what fits beside it: the same base, the same kind of command, whole
-    micro-batches, at most one a job, since its activations are what a pass needs memory for."""
-    first = shares[0]
-    chosen, tokens = [first], first.batch.tokens
-    for share in shares[1:]:
-        same_base = share.session.runner is first.session.runner
-        same_kind = share.computation.command.op == first.computation.command.op
-        if same_base and same_kind and tokens + share.batch.tokens <= budget:
-            chosen.append(share)
-            tokens += share.batch.tokens
-    return chosen
+def _too_large(share: Share) -> OutOfMemory:
+    """With the numbers that tell what to change."""
+    rows = [len(row.tokens) for row in share.batch.rows]
+    cut = "after it was halved once" if share.computation.is_halved else "and cannot be halved"
+    return OutOfMemory(
+        f"a micro-batch of {sum(rows)} tokens in {len(rows)} rows, the longest of {max(rows)}, did "
+        f"not fit the device {cut}; {share.session.model.weights.size:,} weights are trained. "
+        "Lower max_seq_length, or train fewer weights"
+    )
 
 
 def _as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
-    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if is_full or "can't allocate memory" in str(error):
-        return OutOfMemory("a micro-batch did not fit the device; shorten the rows")
+    if _is_out_of_memory(error):
+        return OutOfMemory("the device has no memory left for this command")
     return ServiceError(f"the engine failed with {type(error).__name__}")

@@ -1,4 +1,4 @@
-"""One job's training session: its queue of commands, its results, its adapter."""
+"""One job's training session: its queue of commands, its results, its model."""
 
 import threading
 import time
@@ -23,10 +23,19 @@ from service.core.errors import (
     SequenceGap,
     ServiceError,
 )
-from service.engine.runner import BaseRunner
-from service.engine.training.adapter import TrainedAdapter
+from service.engine.parts import LoadedBase
+from service.engine.training.features import FeatureCache
 from service.engine.training.micro_batches import MicroBatch, cut
+from service.engine.training.model import TrainedModel
 from service.engine.training.optimizer import AdamW
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What reads a session's rows: a base, or an embedding model in the place of one."""
+
+    base: LoadedBase
+    vocabulary: int
 
 
 @dataclass
@@ -37,10 +46,12 @@ class Computation:
     remaining: deque[MicroBatch]
     rows: list[RowLoss | None]
     started: float
+    is_halved: bool = False
+    """A micro-batch did not fit the device, and was cut in two."""
 
     @classmethod
     def begin(
-        cls, command: Forward | ForwardBackward, runner: BaseRunner, limit_tokens: int
+        cls, command: Forward | ForwardBackward, reads: Reads, limit_tokens: int
     ) -> "Computation":
         """Check the rows and cut them.
 
@@ -49,12 +60,12 @@ class Computation:
         for row in command.rows:
             if len(row.weights) != len(row.tokens) or not row.tokens:
                 raise InvalidRequest(f"line {row.line}: tokens and weights differ in number")
-            if len(row.tokens) > runner.base.context_length:
+            if len(row.tokens) > reads.base.context_length:
                 raise ContextLengthExceeded(
-                    f"line {row.line} has {len(row.tokens)} tokens, {runner.base.name!r} takes "
-                    f"{runner.base.context_length}"
+                    f"line {row.line} has {len(row.tokens)} tokens, {reads.base.name!r} takes "
+                    f"{reads.base.context_length}"
                 )
-            if not all(0 <= token < runner.vocabulary for token in row.tokens):
+            if not all(0 <= token < reads.vocabulary for token in row.tokens):
                 raise InvalidRequest(f"line {row.line} holds a token that the base does not know")
         remaining = deque(cut(command.rows, limit_tokens))
         return cls(command, remaining, [None] * len(command.rows), time.monotonic())
@@ -64,6 +75,20 @@ class Computation:
         batch = self.remaining.popleft()
         for index, loss in zip(batch.indices, losses, strict=True):
             self.rows[index] = loss
+
+    def halve(self) -> bool:
+        """Cut what remains into micro-batches of half the size, whole groups each, because the
+        first did not fit. Once only; False where that has happened or the first is one group."""
+        if self.is_halved or not self.remaining:
+            return False
+        first = self.remaining[0]
+        limit = max(1, first.tokens // 2)
+        halves = [half for batch in self.remaining for half in batch.cut(limit)]
+        if halves[0].indices == first.indices:
+            return False
+        self.is_halved = True
+        self.remaining = deque(halves)
+        return True
 
     def result(self) -> ForwardDone:
         return ForwardDone(
@@ -76,12 +101,12 @@ class Computation:
 
 @dataclass(eq=False)
 class Session:
-    """The queue and the results are guarded by the engine's lock; the adapter, the optimizer and
+    """The queue and the results are guarded by the engine's lock; the model, the optimizer and
     the computation belong to the step loop."""
 
     id: str
     request: OpenSession
-    runner: BaseRunner
+    reads: Reads
     changed: threading.Condition
     """On the engine's lock; notified with every result and when the session closes."""
     next_seq: int = 1
@@ -93,11 +118,17 @@ class Session:
     """Polls that are blocked: as good as a beat."""
     last_beat: float = field(default_factory=time.monotonic)
     ready: threading.Event = field(default_factory=threading.Event)
-    """Set once `adapter` and `optimizer` exist, or opening has failed and the session is closed."""
-    adapter: TrainedAdapter = field(init=False)
+    """Set once `model` and `optimizer` exist, or opening has failed and the session is closed."""
+    model: TrainedModel = field(init=False)
     optimizer: AdamW = field(init=False)
+    features: FeatureCache | None = None
+    """Of rows, where a head alone is trained."""
     computation: Computation | None = None
     """Of the command at the head of the queue."""
+
+    @property
+    def base(self) -> LoadedBase:
+        return self.reads.base
 
     def beat(self) -> None:
         self.last_beat = time.monotonic()
