@@ -14,7 +14,9 @@ from service.core.domain.jobs import (
     JobEvent,
     JobStatus,
     NewEvent,
+    StartPoint,
 )
+from service.core.domain.methods import Method, RlhfMethod, UnsupervisedMethod
 from service.core.domain.work import WorkKind
 from service.core.errors import (
     FileNotFound,
@@ -23,8 +25,8 @@ from service.core.errors import (
     JobNotCancellable,
     JobNotPausable,
     JobNotResumable,
+    ModelNotFound,
     UnknownFile,
-    UnsupportedParameter,
 )
 from service.core.ids import new_job_id, tuned_model_name
 from service.core.repositories.audit import record
@@ -76,10 +78,12 @@ class JobService:
         self, connection: Connection, principal: Principal, request: CreateJob
     ) -> FineTuningJob:
         scope = principal.scope
-        base = _base_to_train(connection, scope, request.model)
+        method = request.to_method()
+        base, start = _place_to_start(connection, scope, request.model)
         _check_file(connection, scope, request.training_file, param="training_file")
         if request.validation_file is not None:
             _check_file(connection, scope, request.validation_file, param="validation_file")
+        _check_method(connection, scope, method)
         job = JobRepository(connection, scope).add(
             new_job_id(),
             model=request.model,
@@ -88,8 +92,11 @@ class JobService:
             validation_file=request.validation_file,
             suffix=request.suffix,
             seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+            method=method,
             hyperparameters=request.to_hyperparameters(),
-            tuning=request.to_tuning(),
+            tuning=request.to_tuning(method),
+            start=start,
+            exact=request.exact,
             reserved_model_name=tuned_model_name(base, scope.organization, request.suffix),
             metadata=request.metadata,
             request_hash=request.fingerprint(),
@@ -236,16 +243,39 @@ def _view(connection: Connection, job: FineTuningJob) -> JobView:
     return JobView(job, None if ahead is None else ahead + 1)
 
 
-def _base_to_train(connection: Connection, scope: Scope, name: str) -> str:
-    """The base of this name. Raises ModelNotFound, and UnsupportedParameter for a tuned model."""
+def _place_to_start(
+    connection: Connection, scope: Scope, name: str
+) -> tuple[str, StartPoint | None]:
+    """The root base of the model's line, and the model itself if it is a tuned one.
+
+    Raises ModelNotFound.
+    """
     resolved = ModelRepository(connection, scope).resolve(name)
-    if resolved.delta is not None:
-        raise UnsupportedParameter(
-            f"{name!r} is a tuned model. This server trains from a base model: "
-            f"{resolved.base.name!r} is the base of it.",
-            param="model",
+    start = None if resolved.delta is None else StartPoint(resolved.name, resolved.delta)
+    return resolved.base.name, start
+
+
+def _check_method(connection: Connection, scope: Scope, method: Method) -> None:
+    """What the method names must exist. Raises UnknownFile, ModelNotFound, InvalidRequest."""
+    if isinstance(method, UnsupervisedMethod) and method.replay_file is not None:
+        _check_file(
+            connection, scope, method.replay_file, param="method.unsupervised.replay_file"
         )
-    return resolved.base.name
+    if isinstance(method, RlhfMethod):
+        _check_reward_model(connection, scope, method.reward_model)
+
+
+def _check_reward_model(connection: Connection, scope: Scope, name: str) -> None:
+    place = "method.rlhf.reward_model"
+    try:
+        resolved = ModelRepository(connection, scope).resolve(name)
+    except ModelNotFound as missing:
+        raise ModelNotFound(missing.message, param=place) from None
+    if resolved.delta is None:
+        raise InvalidRequest(
+            f"{name!r} is a base, which scores nothing; train a reward model and name that.",
+            param=place,
+        )
 
 
 def _check_file(connection: Connection, scope: Scope, file_id: str, *, param: str) -> None:
