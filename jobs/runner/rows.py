@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 
 from jobs.methods.batches import TokenRow
-from service.core.datasets import ChatRow, Complaints, Row, read_rows
+from service.core.datasets import BadLine, ChatRow, CompletionRow, Report, Row, RowKind, read_rows
 from service.core.errors import ChatTemplateError
 from service.core.text import TextCodec, TrainingTokens
 
@@ -21,37 +21,47 @@ def token_rows(
 
     A file with a row that cannot be trained on ends in an InvalidTrainingFile that names the line.
     """
-    complaints = Complaints(param)
-    for row in read_rows(chunks, param=param, complaints=complaints):
+    report = Report()
+    for row in read_rows(chunks, kind=RowKind.CONVERSATION, report=report):
         pulse()
         try:
             encoded = _encode(row, codec)
+            _check(encoded, context_length)
         except ChatTemplateError as error:
-            complaints.add(row.line, f"cannot be rendered: {error.message.rstrip('.')}")
-            continue
-        problem = _problem_of(encoded, context_length)
-        if problem is None:
+            report.add(_refused(error).at(row.line))
+        except BadLine as bad:
+            report.add(bad.at(row.line))
+        else:
             tokens, weights = array("i", encoded.tokens), array("f", encoded.weights)
             yield TokenRow(row.line, tokens, weights)
-        else:
-            complaints.add(row.line, problem)
+    report.raise_if_errors(param)
 
 
 def _encode(row: Row, codec: TextCodec) -> TrainingTokens:
-    if isinstance(row, ChatRow):
-        return codec.training_row(row.messages, tools=row.tools)
-    return codec.completion_row(row.prompt, row.completion)
+    match row:
+        case ChatRow():
+            return codec.training_row(row.messages, tools=row.tools)
+        case CompletionRow():
+            return codec.completion_row(row.prompt, row.completion)
+    raise TypeError(f"{type(row).__name__} is no row of supervised fine-tuning")
 
 
-def _problem_of(encoded: TrainingTokens, context_length: int) -> str | None:
+def _refused(error: ChatTemplateError) -> BadLine:
+    return BadLine("template_refuses", f"cannot be rendered: {error.message.rstrip('.')}")
+
+
+def _check(encoded: TrainingTokens, context_length: int) -> None:
+    """Raises BadLine."""
     if len(encoded.tokens) > context_length:
-        return (
+        raise BadLine(
+            "over_length",
             f"has {len(encoded.tokens)} tokens, more than the {context_length} that the model's "
-            "context holds; shorten or split it"
+            "context holds",
+            "shorten or split it",
         )
     if not encoded.trained:
-        return (
-            "trains nothing, because no assistant message in it has weight 1; give one that "
-            "weight or remove the line"
+        raise BadLine(
+            "nothing_trained",
+            "trains nothing, because no assistant message in it has weight 1",
+            "give one that weight or remove the line",
         )
-    return None

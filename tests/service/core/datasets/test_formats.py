@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.core.datasets import Row, read_rows
+from service.core.datasets import Report, Row, RowKind, read_rows
 from service.core.datasets.formats import Format, UnreadableFile, as_jsonl, detect_format
 
 QUESTIONS = [f"What is {n}, and why\n“{n}”?" for n in range(200)]
@@ -63,7 +63,10 @@ def as_parquet(rows: list[dict[str, object]], **options: object) -> bytes:
 
 
 def rows_of(content: bytes) -> list[Row]:
-    return list(read_rows(as_jsonl(Memory(content)), param="training_file"))
+    report = Report()
+    rows = list(read_rows(as_jsonl(Memory(content)), kind=RowKind.CONVERSATION, report=report))
+    report.raise_if_errors("training_file")
+    return rows
 
 
 CSV = as_csv(ROWS, "messages")

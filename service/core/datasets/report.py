@@ -1,0 +1,61 @@
+"""Everything that was found in a file, in bounded memory."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from service.core.datasets.findings import Finding, Severity
+from service.core.errors import InvalidTrainingFile, InvalidValidationFile
+
+_KEPT = 1000
+"""Findings that are kept word for word; the others are only counted."""
+_TOLD = 5
+"""Findings in the message of an error."""
+
+
+@dataclass
+class Report:
+    """What is wrong with a file; grows while the file is read."""
+
+    kept: list[Finding] = field(default_factory=list)
+    """The first of them, in the order of reading."""
+    counts: Counter[tuple[Severity, str]] = field(default_factory=Counter)
+    """By severity and code, of all of them."""
+    rows: int = 0
+    """Good rows."""
+
+    def add(self, finding: Finding) -> None:
+        """Errors push kept findings of less weight out, so that a fault is always shown."""
+        self.counts[finding.severity, finding.code] += 1
+        if len(self.kept) < _KEPT:
+            self.kept.append(finding)
+        elif finding.severity is Severity.ERROR:
+            self._replace_milder(finding)
+
+    def count(self, severity: Severity) -> int:
+        return sum(n for (found, _), n in self.counts.items() if found is severity)
+
+    @property
+    def errors(self) -> int:
+        return self.count(Severity.ERROR)
+
+    def raise_if_errors(self, param: str) -> None:
+        """Raises InvalidTrainingFile or InvalidValidationFile that names the first few lines."""
+        if not self.errors:
+            return
+        told = [f.message for f in self.kept if f.severity is Severity.ERROR][:_TOLD]
+        rest = self.errors - len(told)
+        tail = f" ({rest} more faults are in the file's report.)" if rest else ""
+        raise invalid_file(f"{'. '.join(told)}.{tail}", param=param)
+
+    def _replace_milder(self, finding: Finding) -> None:
+        for index in range(len(self.kept) - 1, -1, -1):
+            if self.kept[index].severity is not Severity.ERROR:
+                del self.kept[index]
+                self.kept.append(finding)
+                return
+
+
+def invalid_file(message: str, *, param: str) -> InvalidTrainingFile:
+    """The error for the file that the job names as `param`."""
+    kind = InvalidValidationFile if param == "validation_file" else InvalidTrainingFile
+    return kind(message, param=param)
