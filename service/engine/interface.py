@@ -9,6 +9,8 @@ from typing import Protocol
 
 from service.core.engine_protocol import (
     AddRequest,
+    Classified,
+    ClassifyRequest,
     CommandBatch,
     CommandsAccepted,
     Embedded,
@@ -63,6 +65,13 @@ class EngineCore(Protocol):
         """Block until every row has its vector.
 
         Raises ModelNotFound, EngineOverloaded, EngineUnavailable.
+        """
+
+    def classify(self, request: ClassifyRequest) -> Classified:
+        """Block until the model's head has looked at every row.
+
+        Raises ModelNotFound, InvalidRequest for a model without a head and for rows it cannot
+        take, AdapterCorrupt, StorageUnavailable, EngineOverloaded, EngineUnavailable.
         """
 
     def state(self) -> EngineState:

@@ -16,6 +16,8 @@ from safetensors.numpy import load
 from service.core.engine_protocol import (
     AddRequest,
     BaseState,
+    Classified,
+    ClassifyRequest,
     Command,
     CommandBatch,
     CommandsAccepted,
@@ -24,6 +26,8 @@ from service.core.engine_protocol import (
     EmbedRequest,
     EngineRole,
     EngineState,
+    HeadSpec,
+    LoraTuning,
     ModelRef,
     OpenSession,
     ResultBatch,
@@ -35,6 +39,7 @@ from service.core.errors import (
     AdapterCorrupt,
     EngineOverloaded,
     EngineUnavailable,
+    InvalidRequest,
     ModelNotFound,
     ServiceError,
     SessionNotFound,
@@ -72,6 +77,7 @@ class FakeEngine:
     Knobs, all thread-safe:
     `answers`: tokens by delta digest or base name. `failures`: errors by delta digest or base name.
     `requests`: the last streams that were asked for.
+    `heads`: by delta digest, what `classify` answers with: see there.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
     `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
     `lose_sessions()`: as after a restart. `die()`: every call and stream fails from now on.
@@ -94,6 +100,7 @@ class FakeEngine:
         self.embedders = tuple(embedders)
         self.answers: dict[str, Sequence[int]] = dict(answers or {})
         self.failures: dict[str, ServiceError] = {}
+        self.heads: dict[str, HeadSpec] = {}
         self.sessions: dict[str, FakeSession] = {}
         self.requests: deque[AddRequest] = deque(maxlen=64)
         self.identity = (id, url, pool)
@@ -160,7 +167,7 @@ class FakeEngine:
             return SessionOpened(
                 session=session.id,
                 base_digest=base.digest,
-                trainable_parameters=16 * request.tuning.rank,
+                trainable_parameters=_trainable(request),
                 next_seq=session.next_seq,
             )
 
@@ -215,6 +222,28 @@ class FakeEngine:
             padded = [[len(row), *row, *[0] * size][:size] for row in request.rows]
             return Embedded(vectors=tuple(pack_vector(vector) for vector in padded))
 
+    def classify(self, request: ClassifyRequest) -> Classified:
+        """Label i of a row of n tokens has the logit −|n − 1 − i|, so that a row of one token is
+        of the first label, one of two of the second …; a reward is the number of tokens."""
+        with self._changed:
+            self._check_alive()
+            if error := self._failure(request.model):
+                raise error
+            spec = self.heads.get(_name(request.model))
+            if spec is None or spec.kind == "value":
+                raise InvalidRequest("The model has no head.", param="model")
+            lengths = [len(row) for row in request.rows]
+            if spec.kind == "reward":
+                return Classified(kind="reward", scores=tuple((float(n),) for n in lengths))
+            return Classified(
+                kind="classification",
+                labels=spec.labels,
+                multi_label=spec.multi_label,
+                scores=tuple(
+                    tuple(-abs(n - 1.0 - label) for label in range(spec.outputs)) for n in lengths
+                ),
+            )
+
     def state(self) -> EngineState:
         with self._changed:
             self._check_alive()
@@ -257,8 +286,8 @@ class FakeEngine:
         if self._dead:
             raise EngineUnavailable("the engine died")
 
-    def _base(self, name: str) -> BaseState:
-        for base in self.bases:
+    def _base(self, name: str) -> BaseState | EmbedderState:
+        for base in (*self.bases, *self.embedders):
             if base.name == name:
                 return base
         raise ModelNotFound(f"this engine does not hold the base {name!r}")
@@ -300,10 +329,14 @@ class FakeEngine:
         return self.answers.get(_name(model))
 
     def _failure(self, model: ModelRef) -> ServiceError | None:
-        if not any(base.name == model.base for base in self.bases):
+        if not any(holder.name == model.base for holder in (*self.bases, *self.embedders)):
             return ModelNotFound(f"this engine does not hold the base {model.base!r}")
         return self.failures.get(_name(model))
 
 
 def _name(model: ModelRef) -> str:
     return model.delta.digest if model.delta else model.base
+
+
+def _trainable(request: OpenSession) -> int:
+    return 16 * request.tuning.rank if isinstance(request.tuning, LoraTuning) else 64

@@ -15,11 +15,19 @@ from service.core.engine_protocol import (
     Forward,
     ForwardBackward,
     ForwardDone,
+    LabelExtras,
+    LoraTuning,
     OpenSession,
     OptimStep,
     OptimStepDone,
+    PairExtras,
+    PolicyExtras,
+    Report,
     Result,
     RowLoss,
+    Sample,
+    SampledAnswer,
+    SampleDone,
     Save,
     SaveSnapshotTaken,
     SaveStored,
@@ -32,6 +40,9 @@ from service.core.storage import ObjectStore
 
 FIRST_LOSS = 3.0
 """Loss per trained token before the first step; after n steps it is FIRST_LOSS / (1 + n)."""
+
+SAMPLED_LOGPROB = -0.5
+"""Of each token that `sample` draws."""
 
 FailureOf = Callable[[Command], ServiceError | None]
 
@@ -80,31 +91,83 @@ class FakeSession:
             case OptimStep():
                 self.steps += 1
                 self.results.append(OptimStepDone(seq=command.seq, grad_norm=1.0, skipped=False))
+            case Sample():
+                self.results.append(self._sample(command))
             case Save():
                 files = self._files(command)
                 self.results.append(SaveSnapshotTaken(seq=command.seq))
                 self.results.append(self._stored(command, files, store))
 
     def _measure(self, command: ForwardBackward | Forward) -> ForwardDone:
+        report = command.report if isinstance(command, Forward) else ()
         return ForwardDone(
             seq=command.seq,
-            rows=tuple(self._row_loss(row) for row in command.rows),
+            rows=tuple(self._row_loss(row, report) for row in command.rows),
             tokens=sum(len(row.tokens) for row in command.rows),
             seconds=0.001,
         )
 
-    def _row_loss(self, row: TrainingRow) -> RowLoss:
+    def _row_loss(self, row: TrainingRow, report: tuple[Report, ...]) -> RowLoss:
+        """A row with a pair's or a label's extras is one thing to be right about, others are
+        their tokens."""
+        share = FIRST_LOSS / (1 + self.steps)
         trained = sum(weight > 0 for weight in row.weights)
+        match row.extras:
+            case PairExtras(is_chosen=is_chosen):
+                weight, correct = float(is_chosen), int(is_chosen and self.steps > 0)
+            case LabelExtras():
+                weight, correct = 1.0, int(self.steps > 0)
+            case _:
+                weight, correct = sum(row.weights), trained * self.steps // (1 + self.steps)
+        outputs = self.request.head.outputs if self.request.head else 0
         return RowLoss(
             line=row.line,
-            loss=sum(row.weights) * FIRST_LOSS / (1 + self.steps),
-            weight=sum(row.weights),
-            correct=trained * self.steps // (1 + self.steps),
+            loss=weight * share,
+            weight=weight,
+            correct=correct,
             trained_tokens=trained,
+            metrics=self._metrics(row),
+            logprobs=(-share,) * trained if "logprobs" in report else (),
+            values=(float(self.steps),) * trained if "values" in report else (),
+            scores=(float(len(row.tokens)),) * outputs if "scores" in report else (),
         )
 
+    def _metrics(self, row: TrainingRow) -> dict[str, float]:
+        gain = float(self.steps)
+        match row.extras:
+            case PairExtras(is_chosen=True):
+                rewards = {"chosen_reward": gain / 2, "rejected_reward": -gain / 2}
+                return {"reward_margin": gain, "margin": gain, **rewards}
+            case PolicyExtras():
+                names = ("kl", "old_kl", "entropy", "clip_fraction", "policy_loss", "value_loss")
+                return {"ratio": 1.0, **dict.fromkeys(names, 0.1 * gain)}
+            case _:
+                return {}
+
+    def _sample(self, command: Sample) -> SampleDone:
+        """Answer i to a prompt is its tokens from the i-th on, around again, and a stop token."""
+        stop = command.sampling.stop_token_ids[:1]
+        answers = []
+        for prompt in command.prompts:
+            for index in range(command.n):
+                at = index % len(prompt.tokens)
+                turned = (*prompt.tokens[at:], *prompt.tokens[:at])
+                tokens = (*turned, *stop)[: command.sampling.max_tokens]
+                answers.append(
+                    SampledAnswer(
+                        line=prompt.line,
+                        index=index,
+                        tokens=tokens,
+                        logprobs=(SAMPLED_LOGPROB,) * len(tokens),
+                        reason="stop" if tokens[-1:] == stop else "length",
+                    )
+                )
+        return SampleDone(seq=command.seq, answers=tuple(answers), seconds=0.001)
+
     def _files(self, command: Save) -> dict[str, bytes]:
-        rank = self.request.tuning.rank
+        tuning = self.request.tuning
+        lora = tuning if isinstance(tuning, LoraTuning) else LoraTuning()
+        rank = lora.rank
         draw = np.random.default_rng(self.request.seed + self.steps)
         module = "base_model.model.model.layers.0.self_attn.q_proj"
         factors = {
@@ -116,10 +179,10 @@ class FakeSession:
             "task_type": "CAUSAL_LM",
             "base_model_name_or_path": self.request.base,
             "r": rank,
-            "lora_alpha": self.request.tuning.alpha,
+            "lora_alpha": lora.alpha,
             "lora_dropout": 0.0,
             "target_modules": ["q_proj"],
-            "use_rslora": self.request.tuning.use_rslora,
+            "use_rslora": lora.use_rslora,
         }
         parts = {
             "adapter": {

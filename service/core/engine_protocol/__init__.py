@@ -10,6 +10,7 @@ Training speaks HTTP (sessions and commands, `training`), serving one WebSocket 
 | `GET /sessions/{id}/results?after=&wait=` | – | ResultBatch (long poll; also the session's beat) |
 | `DELETE /sessions/{id}` | – | – |
 | `POST /embed` | EmbedRequest | Embedded |
+| `POST /classify` | ClassifyRequest | Classified |
 | `WS /generate` | AddRequest, AbortRequest | StepFrame |
 | `GET /state` | – | EngineState |
 | `PUT {api}/internal/engines/{id}` | EngineState | – |
@@ -18,6 +19,7 @@ Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBo
 a class of `service.core.errors`; `failures` turns one into the other.
 """
 
+from service.core.engine_protocol.classification import Classified, ClassifyRequest
 from service.core.engine_protocol.embedding import (
     Embedded,
     EmbedderState,
@@ -98,6 +100,8 @@ __all__ = [
     "BaseState",
     "BradleyTerry",
     "Classification",
+    "Classified",
+    "ClassifyRequest",
     "ClientFrame",
     "Command",
     "CommandBatch",

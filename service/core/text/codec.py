@@ -62,6 +62,18 @@ class TextCodec:
         )
         return self._guard.encode(rendered).ids
 
+    def encode_judged(
+        self, given: str | Sequence[Message], *, tools: Sequence[Tool] | None = None
+    ) -> list[int]:
+        """Ids of what a head looks at, in training and serving alike: a text, or a conversation
+        that is over. Raises ChatTemplateError."""
+        if isinstance(given, str):
+            return self.encode_text(given)
+        rendered = self._chat_template().render(
+            self._prepared(given), tools=self._guard.protect(tools), add_generation_prompt=False
+        )
+        return self._guard.encode(rendered).ids
+
     def training_row(
         self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
     ) -> TrainingTokens:

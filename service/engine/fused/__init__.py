@@ -5,6 +5,6 @@ autograd needs: products are kept, what is cheap (norms, softmax, SwiGLU) is com
 """
 
 from service.engine.fused.decoder import FusedDecoder
-from service.engine.fused.losses import PlainHead
+from service.engine.fused.losses import PlainHead, TokenScores
 
-__all__ = ["FusedDecoder", "PlainHead"]
+__all__ = ["FusedDecoder", "PlainHead", "TokenScores"]

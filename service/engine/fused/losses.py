@@ -1,4 +1,4 @@
-"""Cross-entropy of a head that is one frozen matrix, with its gradient, in place.
+"""Log-probabilities of a head that is one frozen matrix, with their gradient, in place.
 
 The logits of a chunk are computed once and turned into their own gradient, a few rows at a time,
 so that the fp32 numbers never leave the cache; on a 49,152-word vocabulary autograd's chain of
@@ -18,6 +18,30 @@ _CACHED = 8
 
 
 @dataclass(frozen=True)
+class TokenScores:
+    """What the head says of each position's target."""
+
+    nll: torch.Tensor
+    """−log p(target), fp32, nats."""
+    is_correct: torch.Tensor
+    """Whether the likeliest token is the target."""
+    entropy: torch.Tensor | None = None
+    """Of the distribution, fp32, nats; if it was asked for."""
+
+    @classmethod
+    def empty(cls, targets: torch.Tensor, *, with_entropy: bool) -> "TokenScores":
+        """Of as many positions, to be filled."""
+        nll = torch.empty(targets.shape, dtype=torch.float32, device=targets.device)
+        is_correct = torch.empty_like(nll, dtype=torch.bool)
+        return cls(nll, is_correct, torch.empty_like(nll) if with_entropy else None)
+
+    def part(self, rows: slice) -> "TokenScores":
+        """Views of some positions."""
+        entropy = None if self.entropy is None else self.entropy[rows]
+        return TokenScores(self.nll[rows], self.is_correct[rows], entropy)
+
+
+@dataclass(frozen=True)
 class PlainHead:
     """Logits are `hidden` times the weight, and nothing else."""
 
@@ -25,55 +49,50 @@ class PlainHead:
     """(vocabulary, size)"""
 
     def measure(
-        self, hidden: torch.Tensor, targets: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(nll, is_correct) of each position."""
-        nll, is_correct = self._empty(targets)
+        self, hidden: torch.Tensor, targets: torch.Tensor, *, with_entropy: bool = False
+    ) -> TokenScores:
+        """The scores of each position."""
+        scores = TokenScores.empty(targets, with_entropy=with_entropy)
         for chunk in _slices(hidden.shape[0], _CHUNK):
             logits = F.linear(hidden[chunk], self.weight)
-            self._turn(logits, targets[chunk], nll[chunk], is_correct[chunk], None)
-        return nll, is_correct
+            _turn(logits, targets[chunk], scores.part(chunk), differentiate=False)
+        return scores
 
     def measure_and_differentiate(
-        self, hidden: torch.Tensor, targets: torch.Tensor, factors: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(nll, is_correct, gradient of Σ factor · nll with respect to `hidden`)."""
-        nll, is_correct = self._empty(targets)
+        self, hidden: torch.Tensor, targets: torch.Tensor, *, with_entropy: bool = False
+    ) -> tuple[TokenScores, torch.Tensor]:
+        """The scores, and of each position the gradient of its nll with respect to its `hidden`."""
+        scores = TokenScores.empty(targets, with_entropy=with_entropy)
         gradient = torch.empty_like(hidden)
         for chunk in _slices(hidden.shape[0], _CHUNK):
             logits = F.linear(hidden[chunk], self.weight)
-            self._turn(logits, targets[chunk], nll[chunk], is_correct[chunk], factors[chunk])
+            _turn(logits, targets[chunk], scores.part(chunk), differentiate=True)
             torch.mm(logits, self.weight, out=gradient[chunk])
-        return nll, is_correct, gradient
+        return scores, gradient
 
-    def _turn(
-        self,
-        logits: torch.Tensor,
-        targets: torch.Tensor,
-        nll: torch.Tensor,
-        is_correct: torch.Tensor,
-        factors: torch.Tensor | None,
-    ) -> None:
-        """Fill `nll` and `is_correct`; with `factors`, make `logits` their own gradient."""
-        rows = _CACHED if logits.device.type == "cpu" else _CHUNK
-        for part in _slices(logits.shape[0], rows):
-            wide = logits[part].to(torch.float32, copy=True)
-            target = targets[part, None]
-            highest, likeliest = wide.max(-1, keepdim=True)
-            own = wide.gather(1, target) - highest
-            powers = wide.sub_(highest).exp_()
-            total = powers.sum(-1, keepdim=True)
-            nll[part] = (total.log() - own)[:, 0]
-            is_correct[part] = (likeliest == target)[:, 0]
-            if factors is not None:
-                # softmax − one at the target, times the factor
-                powers.mul_(factors[part, None] / total)
-                powers.scatter_add_(1, target, -factors[part, None])
-                logits[part] = powers
 
-    def _empty(self, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        nll = torch.empty(targets.shape, dtype=torch.float32, device=targets.device)
-        return nll, torch.empty_like(nll, dtype=torch.bool)
+def _turn(
+    logits: torch.Tensor, targets: torch.Tensor, scores: TokenScores, *, differentiate: bool
+) -> None:
+    """Fill the scores; to differentiate, make `logits` the gradient of each nll."""
+    rows = _CACHED if logits.device.type == "cpu" else _CHUNK
+    for part in _slices(logits.shape[0], rows):
+        wide = logits[part].to(torch.float32, copy=True)
+        target = targets[part, None]
+        highest, likeliest = wide.max(-1, keepdim=True)
+        own = wide.gather(1, target) - highest
+        shifted = wide.sub_(highest)
+        powers = shifted.exp_() if scores.entropy is None else shifted.exp()
+        total = powers.sum(-1, keepdim=True)
+        scores.nll[part] = (total.log() - own)[:, 0]
+        scores.is_correct[part] = (likeliest == target)[:, 0]
+        if scores.entropy is not None:
+            mean = shifted.mul_(powers).sum(-1, keepdim=True) / total
+            scores.entropy[part] = (total.log() - mean)[:, 0]
+        if differentiate:
+            powers.div_(total)  # softmax, less one at the target
+            powers.scatter_add_(1, target, -torch.ones_like(total))
+            logits[part] = powers
 
 
 def _slices(rows: int, size: int) -> Iterator[slice]:
