@@ -1,14 +1,34 @@
 """What a job tells its owner, in words and with a `code` for programs."""
 
-from service.core.domain.jobs import EventLevel, FineTuningJob, JobError, NewEvent
+from service.core.domain.jobs import DataFacts, EventLevel, FineTuningJob, JobError, NewEvent
 from service.core.errors import ServiceError
 
 
-def files_validated(*, examples: int, tokens: int) -> NewEvent:
-    return NewEvent(
-        f"The files are valid: {examples} examples with {tokens} tokens. The job is queued.",
-        data={"code": "files_validated", "examples": examples, "tokens": tokens},
-    )
+def files_validated(facts: DataFacts) -> list[NewEvent]:
+    """And what became of rows that were too long."""
+    events = [
+        NewEvent(
+            f"The files are valid: {facts.examples} examples with {facts.tokens} tokens. The job "
+            "is queued.",
+            data={
+                "code": "files_validated",
+                "examples": facts.examples,
+                "tokens": facts.tokens,
+                "truncated": facts.truncated,
+                "skipped": facts.skipped,
+            },
+        )
+    ]
+    for number, done in ((facts.truncated, "cut off"), (facts.skipped, "left out")):
+        if number:
+            events.append(
+                NewEvent(
+                    f"{number} rows are longer than max_seq_length and are {done}.",
+                    level=EventLevel.WARN,
+                    data={"code": "over_length", "rows": number},
+                )
+            )
+    return events
 
 
 def attempt_started(number: int, *, after_step: int) -> NewEvent:
@@ -44,6 +64,14 @@ def checkpoint_stored(step: int, model_name: str) -> NewEvent:
     return NewEvent(
         f"Checkpoint of step {step} is stored; it answers as {model_name}.",
         data={"code": "checkpoint_stored", "step": step, "model": model_name},
+    )
+
+
+def stopped_early(best_step: int) -> NewEvent:
+    return NewEvent(
+        "The validation file has stopped getting better, so the training ends early; the "
+        f"checkpoint of step {best_step} becomes the model.",
+        data={"code": "stopped_early", "best_step": best_step},
     )
 
 

@@ -1,26 +1,32 @@
 """What an attempt reads before it begins: the job, its files, its base's text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from jobs.methods.batches import TokenRow
+from jobs.methods.examples import Example
+from jobs.methods.method import TrainingMethod
+from jobs.methods.registry import method_of
 from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
-from jobs.runner.rows import token_rows
+from jobs.runner.rows import Fitting, examples
 from service.core.database import Connection
 from service.core.datasets import invalid_file
 from service.core.datasets.formats import UnreadableFile, as_jsonl
 from service.core.domain.files import File
-from service.core.domain.jobs import FineTuningJob
+from service.core.domain.jobs import FineTuningJob, StartPoint
+from service.core.domain.methods import UnsupervisedMethod
 from service.core.domain.models import Base
-from service.core.errors import FileNotFound
+from service.core.errors import FileNotFound, ModelNotFound, StartModelGone
+from service.core.hyperparameters import row_limit
 from service.core.repositories.files import FileRepository
 from service.core.repositories.jobs import JobRepository
+from service.core.repositories.models import ModelRepository
 from service.core.repositories.registry import RegistryRepository
 from service.core.storage import ObjectNotFound, StoredObjectSource
 from service.core.text import TextCodec
 
 TRAINING, VALIDATION = "training_file", "validation_file"
+REPLAY = "method.unsupervised.replay_file"
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,15 @@ class Inputs:
 
     job: FineTuningJob
     base: Base
-    training_file: File
-    validation_file: File | None
+    method: TrainingMethod
+    files: Mapping[str, File]
+    """By the job's field that names them."""
+
+    def fitting(self) -> Fitting:
+        """A count for one reading of the files."""
+        requested = self.job.hyperparameters
+        limit = row_limit(requested, self.job.method.type, self.base.context_length)
+        return Fitting(limit, requested.over_length)
 
 
 def read_inputs(attempt: Attempt) -> Inputs:
@@ -40,14 +53,34 @@ def read_inputs(attempt: Attempt) -> Inputs:
         base = RegistryRepository(connection).find_base(job.base)
         if base is None:
             raise NotYet(f"Waiting for an engine that holds the base {job.base}.")
-        return Inputs(
-            job,
-            base,
-            _file(connection, attempt, job.training_file, TRAINING),
-            _file(connection, attempt, job.validation_file, VALIDATION)
-            if job.validation_file
-            else None,
-        )
+        if job.start is not None:
+            _check_start(connection, attempt, job.start)
+        files = {
+            param: _file(connection, attempt, file_id, param)
+            for param, file_id in _named_files(job).items()
+        }
+    return Inputs(job, base, method_of(job, base), files)
+
+
+def _named_files(job: FineTuningJob) -> Mapping[str, str]:
+    named = {TRAINING: job.training_file}
+    if job.validation_file is not None:
+        named[VALIDATION] = job.validation_file
+    if isinstance(job.method, UnsupervisedMethod) and job.method.replay_file is not None:
+        named[REPLAY] = job.method.replay_file
+    return named
+
+
+def _check_start(connection: Connection, attempt: Attempt, start: StartPoint) -> None:
+    """Raises ModelNotFound's refusal as the job's own failure: it comes back for nobody."""
+    try:
+        ModelRepository(connection, attempt.scope).resolve(start.model)
+    except ModelNotFound:
+        raise StartModelGone(
+            f"The model {start.model!r}, from which this job should go on, has been deleted or is "
+            "no longer permitted to this project; create the job again from another model.",
+            param="model",
+        ) from None
 
 
 def _file(connection: Connection, attempt: Attempt, file_id: str, param: str) -> File:
@@ -69,26 +102,25 @@ def load_codec(attempt: Attempt, base: Base) -> TextCodec:
         raise NotYet(f"Waiting for an engine to publish the base {base.name}.") from None
 
 
-def stored_rows(
+def stored_examples(
     attempt: Attempt,
-    file: File | None,
-    codec: TextCodec,
-    base: Base,
-    *,
+    inputs: Inputs,
     param: str,
+    codec: TextCodec,
+    *,
+    fitting: Fitting,
     pulse: Callable[[], None],
-) -> Iterator[TokenRow]:
-    """The rows of a file, streamed from the object store; none without a file.
+) -> Iterator[Example]:
+    """The examples of a file, streamed from the object store; none without such a file.
 
     Raises InvalidTrainingFile, StorageUnavailable, and what `pulse` raises.
     """
+    file = inputs.files.get(param)
     if file is None:
         return
     chunks = as_jsonl(StoredObjectSource(attempt.resources.store, file.key, file.bytes))
     try:
-        yield from token_rows(
-            chunks, codec, context_length=base.context_length, param=param, pulse=pulse
-        )
+        yield from examples(chunks, codec, inputs.method, fitting=fitting, param=param, pulse=pulse)
     except UnreadableFile as unreadable:
         raise invalid_file(str(unreadable), param=param) from None
     except ObjectNotFound:

@@ -1,67 +1,63 @@
-"""A stored data set as token rows of one base."""
+"""A stored data set as examples of one base and method."""
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from jobs.methods.batches import TokenRow
-from service.core.datasets import BadLine, ChatRow, CompletionRow, Report, Row, RowKind, read_rows
+from jobs.methods.examples import Example, fit
+from jobs.methods.method import TrainingMethod
+from service.core.datasets import BadLine, Report, read_rows
 from service.core.errors import ChatTemplateError
-from service.core.text import TextCodec, TrainingTokens
+from service.core.hyperparameters import OverLength
+from service.core.text import TextCodec
 
 
-def token_rows(
+@dataclass
+class Fitting:
+    """How long a row may be, and what became of those that were longer."""
+
+    limit: int
+    """Tokens."""
+    over_length: OverLength
+    truncated: int = 0
+    skipped: int = 0
+
+    def fit(self, example: Example) -> Example | None:
+        """Raises BadLine."""
+        fitted = fit(example, self.limit, self.over_length)
+        if fitted is None:
+            self.skipped += 1
+        elif fitted is not example:
+            self.truncated += 1
+        return fitted
+
+
+def examples(
     chunks: Iterable[bytes],
     codec: TextCodec,
+    method: TrainingMethod,
     *,
-    context_length: int,
+    fitting: Fitting,
     param: str,
     pulse: Callable[[], None],
-) -> Iterator[TokenRow]:
-    """Every row that can be trained on; `pulse` is called before each and may raise.
+) -> Iterator[Example]:
+    """Every example that can be trained on; `pulse` is called before each row and may raise.
 
     A file with a row that cannot be trained on ends in an InvalidTrainingFile that names the line.
     """
     report = Report()
-    for row in read_rows(chunks, kind=RowKind.CONVERSATION, report=report):
+    for row in read_rows(chunks, kind=method.kind, report=report):
         pulse()
         try:
-            encoded = _encode(row, codec)
-            _check(encoded, context_length)
+            for example in method.encode(row, codec):
+                fitted = fitting.fit(example)
+                if fitted is not None:
+                    yield fitted
         except ChatTemplateError as error:
             report.add(_refused(error).at(row.line))
         except BadLine as bad:
             report.add(bad.at(row.line))
-        else:
-            tokens, weights = array("i", encoded.tokens), array("f", encoded.weights)
-            yield TokenRow(row.line, tokens, weights)
     report.raise_if_errors(param)
-
-
-def _encode(row: Row, codec: TextCodec) -> TrainingTokens:
-    match row:
-        case ChatRow():
-            return codec.training_row(row.messages, tools=row.tools)
-        case CompletionRow():
-            return codec.completion_row(row.prompt, row.completion)
-    raise TypeError(f"{type(row).__name__} is no row of supervised fine-tuning")
 
 
 def _refused(error: ChatTemplateError) -> BadLine:
     return BadLine("template_refuses", f"cannot be rendered: {error.message.rstrip('.')}")
-
-
-def _check(encoded: TrainingTokens, context_length: int) -> None:
-    """Raises BadLine."""
-    if len(encoded.tokens) > context_length:
-        raise BadLine(
-            "over_length",
-            f"has {len(encoded.tokens)} tokens, more than the {context_length} that the model's "
-            "context holds",
-            "shorten or split it",
-        )
-    if not encoded.trained:
-        raise BadLine(
-            "nothing_trained",
-            "trains nothing, because no assistant message in it has weight 1",
-            "give one that weight or remove the line",
-        )

@@ -8,7 +8,7 @@ import pytest
 from service.core.domain.jobs import JobError, JobProgress, JobStatus, NewEvent
 from service.core.domain.models import Delta
 from service.core.domain.work import WorkKind
-from service.core.hyperparameters import resolve
+from service.core.hyperparameters import DataSizes, resolve
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
@@ -85,7 +85,9 @@ def test_numbers_replace_auto_once_they_are_known(
     with api.database.transaction() as connection:
         jobs = JobRepository(connection, tenant.principal.scope)
         requested = jobs.get(created.id).hyperparameters
-        resolved = asdict(resolve(requested, rows=100, parameters=1000))
+        resolved = asdict(
+            resolve(requested, sizes=DataSizes(100, 1000), parameters=1000, context_length=64)
+        )
         jobs.move(created.id, JobStatus.QUEUED, resolved=resolved)
         jobs.move(created.id, JobStatus.RUNNING, attempts=1)
         jobs.update_progress(created.id, JobProgress(5, 40, 0.5), seconds_left=60)

@@ -22,11 +22,11 @@ from service.core.domain.jobs import (
     FineTuningJob,
     JobEvent,
     JobStatus,
-    LoraTuningSpec,
 )
 from service.core.domain.models import TunedModel
+from service.core.domain.tunings import LoraTuningSpec
 from service.core.domain.work import Claim, WorkKind
-from service.core.hyperparameters import SupervisedHyperparameters
+from service.core.hyperparameters import Hyperparameters
 from service.core.ids import new_file_id, new_job_id, tuned_model_name
 from service.core.object_keys import file_key
 from service.core.repositories.checkpoints import CheckpointRepository
@@ -42,7 +42,7 @@ from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.tiny_base import write_tokenizer
 
 BASE = FAKE_BASE.name
-SMALL = SupervisedHyperparameters(batch_size=4, n_epochs=2)
+SMALL = Hyperparameters(batch_size=4, n_epochs=2)
 
 
 def chat_line(question: str, answer: str, **message: object) -> str:
@@ -96,7 +96,7 @@ class Shop:
         lines: Sequence[str] | bytes = GOOD_LINES,
         *,
         validation_lines: Sequence[str] | None = None,
-        hyperparameters: SupervisedHyperparameters = SMALL,
+        hyperparameters: Hyperparameters = SMALL,
         base: str = BASE,
     ) -> str:
         """A job whose files await validation; bytes are a file in some other format."""

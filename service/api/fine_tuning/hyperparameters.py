@@ -1,7 +1,7 @@
 """Wire shapes of hyperparameters: as they are asked for, and as they are answered."""
 
 from dataclasses import asdict, fields
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -57,7 +57,7 @@ class Hyperparameters(RequestBody):
         }
 
     @classmethod
-    def from_domain(cls, job: FineTuningJob) -> Self:
+    def from_domain(cls, job: FineTuningJob) -> "Hyperparameters":
         """Not validated again: a resolved number may lie beyond what may be asked for."""
         values = asdict(job.method) | asdict(job.resolved or job.hyperparameters)
         if values["max_seq_length"] is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SerializeAsAny, model_serializer
 
@@ -38,7 +38,7 @@ class Options(RequestBody):
         return members | (self.hyperparameters.own() if self.hyperparameters else {})
 
     @classmethod
-    def from_domain(cls, job: FineTuningJob) -> Self:
+    def from_domain(cls, job: FineTuningJob) -> "Options":
         values = {
             name: value for name, value in asdict(job.method).items() if name in cls.model_fields
         }
@@ -172,8 +172,9 @@ class Method(RequestBody):
 
     @classmethod
     def from_domain(cls, job: FineTuningJob) -> "Method":
-        options = _OPTIONS[job.method.type].from_domain(job)
-        return cls.model_construct(type=job.method.type, **{job.method.type: options})
+        name = job.method.type
+        members: dict[str, Any] = {"type": name, name: _OPTIONS[name].from_domain(job)}
+        return cls.model_construct(**members)
 
     @model_serializer(mode="wrap")
     def _without_absent(self, dump: Any) -> dict[str, Any]:

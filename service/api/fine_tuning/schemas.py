@@ -14,7 +14,6 @@ from service.api.wire import Answer
 from service.core.domain.jobs import (
     Checkpoint,
     DataFacts,
-    FineTuningJob,
     JobError,
     JobEvent,
     JobProgress,

@@ -258,9 +258,7 @@ def _place_to_start(
 def _check_method(connection: Connection, scope: Scope, method: Method) -> None:
     """What the method names must exist. Raises UnknownFile, ModelNotFound, InvalidRequest."""
     if isinstance(method, UnsupervisedMethod) and method.replay_file is not None:
-        _check_file(
-            connection, scope, method.replay_file, param="method.unsupervised.replay_file"
-        )
+        _check_file(connection, scope, method.replay_file, param="method.unsupervised.replay_file")
     if isinstance(method, RlhfMethod):
         _check_reward_model(connection, scope, method.reward_model)
 

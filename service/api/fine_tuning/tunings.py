@@ -14,6 +14,8 @@ from service.core.errors import InvalidRequest, UnsupportedParameter
 _Pattern = Annotated[str, Field(min_length=1, max_length=128)]
 _Patterns = Annotated[list[_Pattern], Field(min_length=1, max_length=64)]
 
+_Widths = Annotated[list[Annotated[int, Field(ge=1, le=16_384)]], Field(max_length=8)]
+
 _MEMBERS: Mapping[str, frozenset[str]] = {
     "lora": frozenset({"rank", "alpha", "dropout", "target_modules", "use_dora", "use_rslora"}),
     "full": frozenset(),
@@ -42,9 +44,7 @@ class Tuning(RequestBody):
     last_n_layers: Annotated[int, Field(ge=1)] | None = None
     trainable: _Patterns | None = None
     """Patterns of parameter names."""
-    hidden_layers: Annotated[
-        list[Annotated[int, Field(ge=1, le=16_384)]], Field(max_length=8)
-    ] = []
+    hidden_layers: _Widths = Field([])
     """Widths; none is a linear head."""
 
     def check_supported(self) -> None:

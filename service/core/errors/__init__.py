@@ -17,8 +17,8 @@ ServiceError
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
-├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
-│   InfrastructureFailed
+├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
+│   OutOfMemory · InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
 AddressRefused, ConfigurationError: never reach a caller of the API
 
@@ -92,6 +92,7 @@ from service.core.errors.training import (
     InfrastructureFailed,
     NoTrainableTokens,
     OutOfMemory,
+    StartModelGone,
     TrainingDiverged,
     TrainingFailed,
 )
@@ -145,6 +146,7 @@ __all__ = [
     "ServiceError",
     "SessionNotFound",
     "StaleEpoch",
+    "StartModelGone",
     "StorageUnavailable",
     "TemplateNotPrefixStable",
     "TooManyRequests",

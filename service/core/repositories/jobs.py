@@ -186,7 +186,6 @@ class JobRepository:
             .values(progress=asdict(progress), estimated_finish=finish)
         )
 
-
     def note_artefacts(self, job_id: str, artefacts: Mapping[str, str]) -> None:
         """Remember object keys under their names. The caller has checked its claim in this
         transaction."""

@@ -1,5 +1,6 @@
 """The layers of a head: their shapes, how they begin, what they compute."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Head:
         """Of its tensors, by name."""
         widths = [self.features, *self.spec.hidden_layers, self.spec.outputs]
         shapes: dict[str, tuple[int, ...]] = {}
-        for index, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
             shapes[f"layers.{index}.weight"] = (outputs, inputs)
             shapes[f"layers.{index}.bias"] = (outputs,)
         return shapes

@@ -13,9 +13,7 @@ def pooled_places(starts: Sequence[int], lengths: Sequence[int], pooling: Poolin
     if pooling == "last":
         return [start + length - 1 for start, length in zip(starts, lengths, strict=True)]
     return [
-        start + at
-        for start, length in zip(starts, lengths, strict=True)
-        for at in range(length)
+        start + at for start, length in zip(starts, lengths, strict=True) for at in range(length)
     ]
 
 

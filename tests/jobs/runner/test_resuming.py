@@ -13,8 +13,8 @@ from service.core.domain.jobs import JobStatus
 from service.core.domain.work import WorkKind, WorkRequest
 from service.core.engine_protocol import Command, ForwardBackward, OptimStep
 from service.core.errors import EngineUnavailable, OutOfMemory, ServiceError
-from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.files import FileRepository
+from service.core.repositories.states import StateRepository
 from service.core.repositories.work import WorkRepository
 from tests.fakes.engine import FakeEngine
 from tests.jobs.shop import OTHER_LINES, Shop
@@ -52,7 +52,7 @@ def account(shop: Shop, job_id: str) -> Account:
 def states(shop: Shop, job_id: str) -> list[int]:
     """Steps of the training states that the database knows; as many are stored."""
     with shop.database.snapshot() as connection:
-        known = CheckpointRepository(connection, shop.scope).with_state(job_id)
+        known = StateRepository(connection, shop.scope).list(job_id)
     stored = [
         key
         for key in shop.resources.store.list_keys(f"p/{shop.scope.project_id}/jobs/{job_id}/")
@@ -185,9 +185,8 @@ def test_a_damaged_state_is_given_up_for_the_one_before_it(
 
 def damage(shop: Shop, job_id: str) -> None:
     with shop.database.snapshot() as connection:
-        newest = CheckpointRepository(connection, shop.scope).with_state(job_id)[0]
-    assert newest.state is not None
-    shop.resources.store.put_bytes(f"{newest.state.key}/state.safetensors", b"not a state")
+        newest = StateRepository(connection, shop.scope).list(job_id)[0]
+    shop.resources.store.put_bytes(f"{newest.place.key}/state.safetensors", b"not a state")
 
 
 def test_a_job_that_is_paused_while_it_waits_is_not_taken_until_it_is_resumed(

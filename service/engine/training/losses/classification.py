@@ -35,9 +35,7 @@ def labels_of(row: TrainingRow) -> tuple[int, ...]:
     return row.extras.labels if isinstance(row.extras, LabelExtras) else ()
 
 
-def check_labels(
-    config: Classification, spec: HeadSpec, rows: Sequence[TrainingRow]
-) -> None:
+def check_labels(config: Classification, spec: HeadSpec, rows: Sequence[TrainingRow]) -> None:
     """Raises InvalidRequest unless every row has labels that the head knows."""
     if config.label_weights and len(config.label_weights) != spec.outputs:
         raise InvalidRequest(

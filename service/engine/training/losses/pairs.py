@@ -55,9 +55,7 @@ def is_chosen(row: TrainingRow) -> bool:
 
 def reference_sums(rows: Sequence[TrainingRow], device: torch.device) -> torch.Tensor:
     """(rows) fp32: what the reference makes of each. The rows have been checked."""
-    sums = [
-        row.extras.reference if isinstance(row.extras, PairExtras) else None for row in rows
-    ]
+    sums = [row.extras.reference if isinstance(row.extras, PairExtras) else None for row in rows]
     return torch.tensor([x or 0.0 for x in sums], dtype=torch.float32, device=device)
 
 

@@ -1,0 +1,130 @@
+"""What is trained on, tokenised: rows, and the examples that they make up."""
+
+import random
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jobs.methods.seeds import derived_seed
+from service.core.datasets import BadLine
+from service.core.engine_protocol import Extras, TrainingRow
+from service.core.hyperparameters import OverLength
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """Token ids of a line, or of a part of it; arrays, since a large data set stays in memory as 8
+    bytes a token."""
+
+    line: int
+    """Below 1 for a row that is not of the training file."""
+    tokens: "array[int]"
+    weights: "array[float]"
+    extras: Extras | None = None
+
+    @classmethod
+    def of(
+        cls,
+        line: int,
+        tokens: Iterable[int],
+        weights: Iterable[float],
+        extras: Extras | None = None,
+    ) -> "TokenRow":
+        return cls(line, array("i", tokens), array("f", weights), extras)
+
+    @property
+    def trained_weight(self) -> float:
+        return sum(self.weights)
+
+    def to_message(self, group: int) -> TrainingRow:
+        return TrainingRow(
+            line=self.line,
+            group=group,
+            tokens=tuple(self.tokens),
+            weights=tuple(self.weights),
+            extras=self.extras,
+        )
+
+    def cut(self, length: int) -> "TokenRow":
+        return replace(self, tokens=self.tokens[:length], weights=self.weights[:length])
+
+
+@dataclass(frozen=True)
+class Example:
+    """Rows that are meaningless without each other: one, or the two of a pair."""
+
+    rows: tuple[TokenRow, ...]
+    labels: tuple[str, ...] = ()
+    """What is true of a labelled example."""
+    is_multi_label: bool = False
+    """Whether several may be."""
+    item: Mapping[str, Any] | None = None
+    """What graders may look up about a prompt."""
+
+    @property
+    def line(self) -> int:
+        return self.rows[0].line
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(row.tokens) for row in self.rows)
+
+    @property
+    def longest(self) -> int:
+        return max(len(row.tokens) for row in self.rows)
+
+
+Unit = tuple[Example, ...]
+"""What `batch_size` counts: an example, or several that are packed."""
+
+
+def to_messages(examples: Iterable[Example]) -> tuple[TrainingRow, ...]:
+    """Rows of one command; those of an example are a group."""
+    return tuple(
+        row.to_message(group) for group, example in enumerate(examples) for row in example.rows
+    )
+
+
+def fit(example: Example, limit: int, over_length: OverLength) -> Example | None:
+    """The example within `limit` tokens a row; None where it is to be skipped.
+
+    Raises BadLine where a longer one is an error.
+    """
+    if example.longest <= limit:
+        return example
+    if over_length == "error":
+        raise BadLine(
+            "over_length",
+            f"has {example.longest} tokens, more than the {limit} that a row may have",
+            "shorten or split it, or set 'over_length' to 'truncate' or 'skip'",
+        )
+    if over_length == "skip":
+        return None
+    cut = replace(example, rows=tuple(row.cut(limit) for row in example.rows))
+    is_trained = not example.rows[0].trained_weight or all(row.trained_weight for row in cut.rows)
+    return cut if is_trained else None
+
+
+def single(examples: Sequence[Example]) -> list[Unit]:
+    return [(example,) for example in examples]
+
+
+def pack(examples: Sequence[Example], *, tokens: int, seed: int) -> list[Unit]:
+    """Examples in an order of their own, as many in each unit as have together at most `tokens`.
+
+    They share no attention and need no padding; only `batch_size` counts them as one. Next fit:
+    a unit is closed by the first example that is too long for it.
+    """
+    order = list(examples)
+    random.Random(derived_seed("pack", seed)).shuffle(order)
+    units: list[Unit] = []
+    open_unit: list[Example] = []
+    room = tokens
+    for example in order:
+        if open_unit and example.tokens > room:
+            units.append(tuple(open_unit))
+            open_unit, room = [], tokens
+        open_unit.append(example)
+        room -= example.tokens
+    return [*units, tuple(open_unit)] if open_unit else units
