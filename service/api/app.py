@@ -14,6 +14,7 @@ from service.api.completions.routes import router as completions
 from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
+from service.api.fine_tuning.record_routes import router as job_records
 from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, permissions, graders, models, chat),
+        *(files, uploads, fine_tuning, job_records, permissions, graders, models, chat),
         *(completions, embeddings, stored_completions, batches, webhooks, internal, health),
     ):
         app.include_router(router)

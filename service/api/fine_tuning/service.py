@@ -1,7 +1,7 @@
 """What can be done with fine-tuning jobs."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from service.api.fine_tuning.requests import CreateJob
@@ -40,6 +40,7 @@ from service.core.repositories.work import WorkRepository
 
 _REPEAT_SECONDS = 600
 """Longer than all retries of an SDK take together."""
+_EVENTS_AT_ONCE = 200
 _WAITING = (JobStatus.VALIDATING_FILES, JobStatus.QUEUED)
 
 
@@ -50,6 +51,14 @@ class JobView:
     job: FineTuningJob
     queue_position: int | None
     """While it waits: 1 is the next."""
+
+
+@dataclass(frozen=True)
+class JobLook:
+    """A job and its next events, of one moment."""
+
+    job: FineTuningJob
+    events: Sequence[JobEvent]
 
 
 class JobService:
@@ -203,6 +212,21 @@ class JobService:
             JobRepository(connection, principal.scope).get(job_id)
             events = EventRepository(connection, principal.scope)
             return events.list(job_id, after=after, limit=limit)
+
+    def event_number(self, principal: Principal, job_id: str, event_id: str | None) -> int:
+        """Its place among all events; 0 for None. Raises JobNotFound, InvalidCursor."""
+        with self._database.snapshot() as connection:
+            JobRepository(connection, principal.scope).get(job_id)
+            if event_id is None:
+                return 0
+            return EventRepository(connection, principal.scope).number_of(job_id, event_id)
+
+    def events_behind(self, principal: Principal, job_id: str, number: int) -> JobLook:
+        """Raises JobNotFound."""
+        with self._database.snapshot() as connection:
+            job = JobRepository(connection, principal.scope).get(job_id)
+            events = EventRepository(connection, principal.scope)
+            return JobLook(job, events.list_behind(job_id, number, limit=_EVENTS_AT_ONCE))
 
     def list_checkpoints(
         self, principal: Principal, job_id: str, *, after: str | None, limit: int

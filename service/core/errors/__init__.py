@@ -70,6 +70,7 @@ from service.core.errors.jobs import (
     JobNotPausable,
     JobNotResumable,
     PermissionNotFound,
+    RecordNotFound,
 )
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
@@ -142,6 +143,7 @@ __all__ = [
     "PayloadTooLarge",
     "PermissionNotFound",
     "RateLimitExceeded",
+    "RecordNotFound",
     "SequenceGap",
     "ServiceError",
     "SessionNotFound",
