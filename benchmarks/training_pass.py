@@ -24,7 +24,7 @@ from service.engine.bases import load_prepared, prepare_base
 from service.engine.bases.prepare import PreparedBase
 from service.engine.runner import BaseRunner
 from service.engine.threads import limit_torch_threads
-from service.engine.training.adapter import TrainedAdapter
+from service.engine.training.model import TrainedModel
 from service.engine.training.passes import PassPart, measure_and_differentiate
 
 _ROWS = Path(__file__).parent.parent / "examples" / "support_desk" / "train.jsonl"
@@ -35,19 +35,19 @@ class Measured:
     """One kind of layers, ready to train."""
 
     runner: BaseRunner
-    adapter: TrainedAdapter
+    model: TrainedModel
     seconds: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, prepared: PreparedBase, settings: Settings, *, use_fused: bool) -> "Measured":
         runner = BaseRunner(load_prepared("base", prepared, settings), use_fused=use_fused)
-        adapter = TrainedAdapter(runner, LoraTuning(rank=16, alpha=32))
-        adapter.initialise(1)
-        return cls(runner, adapter)
+        model = TrainedModel.adapter(runner, LoraTuning(rank=16, alpha=32))
+        model.weights.initialise(1)
+        return cls(runner, model)
 
     def run(self, rows: tuple[TrainingRow, ...]) -> None:
         """One pass."""
-        part = PassPart(self.adapter, rows, normalizer=1.0, seed=1, step=1)
+        part = PassPart(self.model, rows, normalizer=1.0, seed=1, step=1)
         started = time.perf_counter()
         measure_and_differentiate(self.runner, [part])
         if self.runner.base.device.type == "cuda":

@@ -5,7 +5,7 @@ decoder computes whole rows, that is, training and measuring.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,7 @@ from service.engine.attention import (
     PackedRows,
     register,
 )
-from service.engine.fused import FusedDecoder, PlainHead
+from service.engine.fused import AnyHead, FusedDecoder, PlainHead
 from service.engine.generation.kv_cache import LayerShape
 from service.engine.layers import AdapterSwitch, RowPlan, TrainedRuns, swap_linears
 from service.engine.parts import LoadedBase
@@ -65,10 +65,10 @@ class BaseRunner:
         self._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._shape_logits = _LogitShape.of(model)
         self.kv_layers = self._check(probes, torch.cat(expected))
-        self.loss_head: PlainHead | Callable[[torch.Tensor], torch.Tensor] = self.logits
+        self.loss_head: PlainHead | AnyHead = AnyHead(self.logits)
         """What losses are computed with: the head itself where it is one matrix and no more."""
         if use_fused:
-            self.loss_head = self._read_plain_head() or self.logits
+            self.loss_head = self._read_plain_head() or self.loss_head
             if FusedDecoder.supports(model):
                 self._fused = FusedDecoder(model)
                 self._drop_fused_if_different(probes, torch.cat(expected))

@@ -5,6 +5,6 @@ autograd needs: products are kept, what is cheap (norms, softmax, SwiGLU) is com
 """
 
 from service.engine.fused.decoder import FusedDecoder
-from service.engine.fused.losses import PlainHead, TokenScores
+from service.engine.fused.losses import AnyHead, PlainHead, TokenScores
 
-__all__ = ["FusedDecoder", "PlainHead", "TokenScores"]
+__all__ = ["AnyHead", "FusedDecoder", "PlainHead", "TokenScores"]

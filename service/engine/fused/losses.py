@@ -1,11 +1,11 @@
-"""Log-probabilities of a head that is one frozen matrix, with their gradient, in place.
+"""Log-probabilities of a head that is one matrix, with their gradient, in place.
 
 The logits of a chunk are computed once and turned into their own gradient, a few rows at a time,
 so that the fp32 numbers never leave the cache; on a 49,152-word vocabulary autograd's chain of
 copies costs more than twice what the two products do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,11 +42,25 @@ class TokenScores:
 
 
 @dataclass(frozen=True)
+class AnyHead:
+    """Logits however the model makes them."""
+
+    logits: Callable[[torch.Tensor], torch.Tensor]
+    trained: Sequence[torch.Tensor] = ()
+    """Weights that get a gradient."""
+
+
+@dataclass(frozen=True)
 class PlainHead:
     """Logits are `hidden` times the weight, and nothing else."""
 
     weight: torch.Tensor
     """(vocabulary, size)"""
+
+    @property
+    def trained(self) -> list[torch.Tensor]:
+        """The weight, if it gets a gradient."""
+        return [self.weight] if self.weight.requires_grad else []
 
     def measure(
         self, hidden: torch.Tensor, targets: torch.Tensor, *, with_entropy: bool = False
@@ -54,27 +68,36 @@ class PlainHead:
         """The scores of each position."""
         scores = TokenScores.empty(targets, with_entropy=with_entropy)
         for chunk in _slices(hidden.shape[0], _CHUNK):
-            logits = F.linear(hidden[chunk], self.weight)
-            _turn(logits, targets[chunk], scores.part(chunk), differentiate=False)
+            logits = F.linear(hidden[chunk], self.weight.detach())
+            _turn(logits, targets[chunk], scores.part(chunk), None)
         return scores
 
     def measure_and_differentiate(
-        self, hidden: torch.Tensor, targets: torch.Tensor, *, with_entropy: bool = False
-    ) -> tuple[TokenScores, torch.Tensor]:
-        """The scores, and of each position the gradient of its nll with respect to its `hidden`."""
+        self,
+        hidden: torch.Tensor,
+        targets: torch.Tensor,
+        factors: torch.Tensor,
+        *,
+        with_entropy: bool = False,
+    ) -> tuple[TokenScores, list[torch.Tensor]]:
+        """The scores, and the gradients of Σ factor · nll by `hidden` and by `trained`."""
         scores = TokenScores.empty(targets, with_entropy=with_entropy)
         gradient = torch.empty_like(hidden)
+        weight = self.weight.detach()
+        own = [torch.zeros_like(weight, dtype=torch.float32) for _ in self.trained]
         for chunk in _slices(hidden.shape[0], _CHUNK):
-            logits = F.linear(hidden[chunk], self.weight)
-            _turn(logits, targets[chunk], scores.part(chunk), differentiate=True)
-            torch.mm(logits, self.weight, out=gradient[chunk])
-        return scores, gradient
+            logits = F.linear(hidden[chunk], weight)
+            _turn(logits, targets[chunk], scores.part(chunk), factors[chunk])
+            torch.mm(logits, weight, out=gradient[chunk])
+            for found in own:
+                found += torch.mm(logits.t(), hidden[chunk])
+        return scores, [gradient, *(found.to(weight.dtype) for found in own)]
 
 
 def _turn(
-    logits: torch.Tensor, targets: torch.Tensor, scores: TokenScores, *, differentiate: bool
+    logits: torch.Tensor, targets: torch.Tensor, scores: TokenScores, factors: torch.Tensor | None
 ) -> None:
-    """Fill the scores; to differentiate, make `logits` the gradient of each nll."""
+    """Fill the scores; with `factors`, make `logits` their own gradient."""
     rows = _CACHED if logits.device.type == "cpu" else _CHUNK
     for part in _slices(logits.shape[0], rows):
         wide = logits[part].to(torch.float32, copy=True)
@@ -89,9 +112,10 @@ def _turn(
         if scores.entropy is not None:
             mean = shifted.mul_(powers).sum(-1, keepdim=True) / total
             scores.entropy[part] = (total.log() - mean)[:, 0]
-        if differentiate:
-            powers.div_(total)  # softmax, less one at the target
-            powers.scatter_add_(1, target, -torch.ones_like(total))
+        if factors is not None:
+            # softmax − one at the target, times the factor
+            powers.mul_(factors[part, None] / total)
+            powers.scatter_add_(1, target, -factors[part, None])
             logits[part] = powers
 
 

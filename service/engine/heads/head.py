@@ -1,9 +1,9 @@
 """The layers of a head: their shapes, how they begin, what they compute."""
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch.nn import functional as F
@@ -29,7 +29,7 @@ class Head:
         """Of its tensors, by name."""
         widths = [self.features, *self.spec.hidden_layers, self.spec.outputs]
         shapes: dict[str, tuple[int, ...]] = {}
-        for index, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+        for index, (inputs, outputs) in enumerate(pairwise(widths)):
             shapes[f"layers.{index}.weight"] = (outputs, inputs)
             shapes[f"layers.{index}.bias"] = (outputs,)
         return shapes

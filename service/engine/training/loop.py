@@ -1,7 +1,6 @@
 """Training's part of the step loop: commands in order, micro-batches of several jobs a pass."""
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -23,6 +22,8 @@ from service.core.engine_protocol import (
 )
 from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
 from service.engine.parts import AdapterSink, EngineLimits
+from service.engine.runner import BaseRunner
+from service.engine.training.losses import check_rows
 from service.engine.training.micro_batches import MicroBatch
 from service.engine.training.passes import (
     PartOutcome,
@@ -30,6 +31,7 @@ from service.engine.training.passes import (
     measure,
     measure_and_differentiate,
 )
+from service.engine.training.reports import first_not_finite
 from service.engine.training.saving import Storing, take_snapshot
 from service.engine.training.session import Computation, Session
 from service.engine.training.sessions import TrainingSessions
@@ -52,12 +54,18 @@ class _Share:
     def part(self) -> PassPart:
         command = self.computation.command
         return PassPart(
-            self.session.adapter,
+            self.session.model,
             self.batch.rows,
             command.normalizer,
             self.session.request.seed,
             command.step,
+            at_start=isinstance(command, Forward) and command.at_start,
         )
+
+    @property
+    def runner(self) -> BaseRunner:
+        """What it is computed on."""
+        return self.part.used.runner
 
 
 class TrainingLoop:
@@ -144,6 +152,8 @@ class TrainingLoop:
         return _Share(session, computation)
 
     def _start_computing(self, session: Session, command: Forward | ForwardBackward) -> None:
+        report = command.report if isinstance(command, Forward) else ()
+        check_rows(command.loss, report, session.request.head, command.rows)
         limit = self._limits.micro_batch_tokens
         session.computation = Computation.begin(command, session.runner, limit)
 
@@ -166,13 +176,13 @@ class TrainingLoop:
 
     def _take(self, share: _Share, outcome: PartOutcome) -> None:
         losses = outcome.losses
-        diverged = [loss.line for loss in losses if not math.isfinite(loss.loss)]
-        if diverged:
+        diverged = first_not_finite(losses)
+        if diverged is not None:
             raise TrainingDiverged(
-                f"the loss of line {diverged[0]} is not finite: lower the learning rate"
+                f"the loss of line {diverged.line} is not finite: lower the learning rate"
             )
         if outcome.gradients is not None:
-            share.session.adapter.add_gradient(outcome.gradients)
+            share.session.model.weights.add_gradient(outcome.gradients)
         share.computation.finish_micro_batch(losses)
         if not share.computation.remaining:
             self._finish(share.session, share.computation)
@@ -205,7 +215,7 @@ class TrainingLoop:
 
 def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
     """Touches no state, so that it can be tried again."""
-    runner = shares[0].session.runner
+    runner = shares[0].runner
     parts = [share.part for share in shares]
     if isinstance(shares[0].computation.command, Forward):
         return measure(runner, parts)
@@ -218,7 +228,7 @@ def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
     first = shares[0]
     chosen, tokens = [first], first.batch.tokens
     for share in shares[1:]:
-        same_base = share.session.runner is first.session.runner
+        same_base = share.runner is first.runner
         same_kind = share.computation.command.op == first.computation.command.op
         if same_base and same_kind and tokens + share.batch.tokens <= budget:
             chosen.append(share)

@@ -1,36 +1,70 @@
-"""Micro-batches of one or several jobs in one pass over the base."""
+"""Micro-batches of one or several jobs, of whatever losses, in one pass over the base.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+All jobs share the forward, the sweep over the vocabulary and the backward. In between each job's
+loss is computed from that job's numbers alone; what it says of its states' gradients is put in its
+own rows of one tensor, which goes back through the base once. Rows are selected, never multiplied
+by a mask, so one job's NaN stays its own.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
-from service.core.engine_protocol import RowLoss, TrainingRow
+from service.core.engine_protocol import CrossEntropy, HeadSpec, Loss, Report, RowLoss, TrainingRow
 from service.engine.attention import PackedRows
-from service.engine.layers import RowDropout, TrainedRun, TrainedRuns
+from service.engine.fused import TokenScores
+from service.engine.layers import RowDropout, TrainedRuns
 from service.engine.runner import BaseRunner, PackedBatch
-from service.engine.training.adapter import TrainedAdapter
+from service.engine.training.head_inputs import HeadDropout, HeadOutputs, score_rows, value_tokens
 from service.engine.training.losses import (
-    TokenLosses,
-    cross_entropy,
-    cross_entropy_with_gradient,
+    Measured,
+    Needs,
+    Shares,
+    apply_loss,
+    score_and_differentiate,
+    score_tokens,
 )
+from service.engine.training.model import TrainedModel
+from service.engine.training.places import PartPlaces, Places, locate
 from service.engine.training.random_keys import generator
+from service.engine.training.reports import report_rows
+from service.engine.training.weights import RowWeights
+
+_CROSS_ENTROPY = CrossEntropy()
 
 
 @dataclass(frozen=True)
 class PassPart:
-    """One job's rows in a pass."""
+    """One job's rows in a pass. They have been checked against the loss."""
 
-    adapter: TrainedAdapter
+    model: TrainedModel
     rows: tuple[TrainingRow, ...]
     normalizer: float
     seed: int
     step: int
+    loss: Loss = _CROSS_ENTROPY
+    report: tuple[Report, ...] = ()
+    at_start: bool = False
+    """Computed with the weights that the job began with."""
+
+    @property
+    def used(self) -> RowWeights:
+        """What its rows are computed with."""
+        return self.model.at_start if self.at_start else self.model.now
 
     @property
     def tokens(self) -> int:
         return sum(len(row.tokens) for row in self.rows)
+
+    @property
+    def spec(self) -> HeadSpec | None:
+        """Of the head, if there is one."""
+        return None if self.model.head is None else self.model.head.head.spec
+
+    @property
+    def needs(self) -> Needs:
+        return Needs.of(self.loss, self.report, self.spec)
 
 
 @dataclass(frozen=True)
@@ -40,63 +74,173 @@ class PartOutcome:
     losses: list[RowLoss]
     """In the order of the rows."""
     gradients: Sequence[torch.Tensor] | None = None
-    """Of the adapter's leaves; None where nothing was differentiated."""
-
-
-@dataclass(frozen=True)
-class _Position:
-    """A trained token: predicted at `row` of the batch."""
-
-    row: int
-    target: int
-    weight: float
+    """Of the model's leaves; None where nothing was differentiated."""
 
 
 def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     """Losses alone, without dropout."""
-    positions = [_trained_positions(part_rows) for part_rows in _located(parts)]
+    places = _locate(parts)
     with torch.inference_mode():
-        hidden = runner.hidden(_batch(runner, parts, with_dropout=False))
-        index, targets = _index(runner, positions)
-        losses = cross_entropy(runner.loss_head, hidden[index], targets)
-    return [PartOutcome(report) for report in _report(parts, positions, losses)]
+        states = _gathered_states(runner, parts, places, with_dropout=False)
+        scores = score_tokens(
+            runner.loss_head,
+            states[: places.tokens],
+            _index(runner, places.targets),
+            with_entropy=_wants_entropy(parts),
+        )
+        return [
+            PartOutcome(_Computed.of(part, own, states, scores, with_dropout=False).report())
+            for part, own in zip(parts, places.parts, strict=True)
+        ]
 
 
 def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     """Losses and gradients, which are added to nothing yet."""
-    positions = [_trained_positions(part_rows) for part_rows in _located(parts)]
-    index, targets = _index(runner, positions)
-    factors = torch.tensor(
-        [
-            position.weight / part.normalizer
-            for part, rows in zip(parts, positions, strict=True)
-            for row in rows
-            for position in row
-        ],
-        device=runner.base.device,
-    )
+    places = _locate(parts)
     with torch.enable_grad():
-        hidden = runner.hidden(_batch(runner, parts, with_dropout=True))[index]
-        losses, gradient = cross_entropy_with_gradient(runner.loss_head, hidden, targets, factors)
-    leaves = [leaf for part in parts for leaf in part.adapter.leaves]
-    found = torch.autograd.grad(hidden, leaves, gradient, allow_unused=True, materialize_grads=True)
-    outcomes, start = [], 0
-    for part, report in zip(parts, _report(parts, positions, losses), strict=True):
-        stop = start + len(part.adapter.leaves)
-        outcomes.append(PartOutcome(report, found[start:stop]))
-        start = stop
-    return outcomes
+        states = _gathered_states(runner, parts, places, with_dropout=True)
+    gradient, of_head, computed = _differentiate_losses(runner, parts, places, states.detach())
+    leaves = [leaf for one in computed for leaf in one.base_leaves]
+    found = iter(
+        torch.autograd.grad(
+            [states, *runner.loss_head.trained],
+            leaves,
+            [gradient, *of_head],
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    )
+    return [PartOutcome(one.report(), one.gradients(found)) for one in computed]
+
+
+def _differentiate_losses(
+    runner: BaseRunner, parts: Sequence[PassPart], places: Places, states: torch.Tensor
+) -> "tuple[torch.Tensor, list[torch.Tensor], list[_Computed]]":
+    """The gradient of all losses with respect to the gathered states and to what the vocabulary's
+    head trains; and what was computed on the way."""
+    head, tokens = runner.loss_head, states[: places.tokens]
+    targets, factors = _index(runner, places.targets), _known_factors(runner, parts, places)
+    scores, (of_tokens, *of_head) = score_and_differentiate(
+        head, tokens, targets, factors, with_entropy=_wants_entropy(parts)
+    )
+    gradient = torch.cat([of_tokens, torch.zeros_like(states[places.tokens :])])
+    computed = []
+    for part, own in zip(parts, places.parts, strict=True):
+        with torch.enable_grad():
+            one = _Computed.of(part, own, states, scores, with_dropout=True)
+        one.follow_back(gradient, factors)
+        computed.append(one)
+    if head.trained and not all(isinstance(part.loss, CrossEntropy) for part in parts):
+        # Its gradient is a sum over positions, whose factors are known only now.
+        _, (_, *of_head) = score_and_differentiate(head, tokens, targets, factors)
+    return gradient, of_head, computed
+
+
+@dataclass
+class _Computed:
+    """One job's loss, with the numbers that it was computed from."""
+
+    part: PassPart
+    places: PartPlaces
+    found: Measured
+    shares: Shares
+    head: HeadOutputs | None
+    of_head: dict[int, torch.Tensor] = field(default_factory=dict)
+    """Gradients of the head's tensors, by their identity."""
+
+    @classmethod
+    def of(
+        cls,
+        part: PassPart,
+        places: PartPlaces,
+        states: torch.Tensor,
+        scores: TokenScores,
+        *,
+        with_dropout: bool,
+    ) -> "_Computed":
+        """Autograd follows the loss if the caller's gradient mode says so, to the job's own
+        log-probabilities and states."""
+        own, device = scores.part(places.tokens), states.device
+        logprobs = -own.nll
+        if torch.is_grad_enabled():
+            logprobs.requires_grad_()
+        head = _apply_head(part, places, states, with_dropout=with_dropout)
+        found = Measured(
+            rows=part.rows,
+            row_of=torch.tensor(places.row_of, dtype=torch.long, device=device),
+            weights=torch.tensor(places.weights, dtype=Measured.precise(device), device=device),
+            logprobs=logprobs,
+            is_correct=own.is_correct,
+            entropy=own.entropy if part.needs.entropy else None,
+            values=head.outputs if head and part.needs.values else None,
+            scores=head.outputs if head and part.needs.scores else None,
+        )
+        return cls(part, places, found, apply_loss(part.loss, part.spec, found), head)
+
+    def follow_back(self, gradient: torch.Tensor, factors: torch.Tensor) -> None:
+        """Put the job's share of the gradient into its own rows.
+
+        Its tokens' rows hold the gradients of their nll; `factors` becomes what they were scaled
+        by.
+        """
+        if isinstance(self.part.loss, CrossEntropy):
+            return  # the factors were known before
+        total = self.shares.loss.sum() / self.part.normalizer
+        wanted = [self.found.logprobs, *(self.head.wanted if self.head else ())]
+        of_logprobs, *of_head = torch.autograd.grad(
+            total, wanted, allow_unused=True, materialize_grads=True
+        )
+        tokens = self.places.tokens
+        factors[tokens] = -of_logprobs
+        gradient[tokens] *= factors[tokens, None]
+        if self.head is not None:
+            gradient[self.head.place] += of_head[0]
+            tensors = self.part.model.head_tensors.values()
+            self.of_head = {id(x): g for x, g in zip(tensors, of_head[1:], strict=True)}
+
+    @property
+    def base_leaves(self) -> list[torch.Tensor]:
+        """What the job trains and the pass over the base reaches."""
+        heads = {id(tensor) for tensor in self.part.model.head_tensors.values()}
+        return [leaf for leaf in self.part.model.weights.leaves if id(leaf) not in heads]
+
+    def gradients(self, of_base: Iterator[torch.Tensor]) -> list[torch.Tensor]:
+        """Of the model's leaves, in their order; takes those of `base_leaves` from the front."""
+        heads = {id(tensor): tensor for tensor in self.part.model.head_tensors.values()}
+        return [
+            self.of_head.get(id(leaf), torch.zeros_like(leaf))
+            if id(leaf) in heads
+            else next(of_base)
+            for leaf in self.part.model.weights.leaves
+        ]
+
+    def report(self) -> list[RowLoss]:
+        return report_rows(self.found, self.shares, self.places.counts, self.part.report)
+
+
+def _apply_head(
+    part: PassPart, places: PartPlaces, states: torch.Tensor, *, with_dropout: bool
+) -> HeadOutputs | None:
+    head = part.model.head
+    if head is None or not (part.needs.values or part.needs.scores):
+        return None
+    keys = HeadDropout(part.seed, part.step) if with_dropout else None
+    if part.needs.values:
+        return value_tokens(head, states, places.tokens, part.rows, places.counts, keys)
+    return score_rows(head, states, places.pooled, part.rows, places.lengths, keys)
+
+
+def _gathered_states(
+    runner: BaseRunner, parts: Sequence[PassPart], places: Places, *, with_dropout: bool
+) -> torch.Tensor:
+    hidden = runner.hidden(_batch(runner, parts, with_dropout=with_dropout))
+    return hidden[_index(runner, places.index)]
 
 
 def _batch(runner: BaseRunner, parts: Sequence[PassPart], *, with_dropout: bool) -> PackedBatch:
     rows = [row for part in parts for row in part.rows]
     runs = tuple(
-        TrainedRun(
-            part.tokens,
-            part.adapter.factors,
-            part.adapter.scaling,
-            _dropout(part, runner.base.device) if with_dropout else None,
-        )
+        part.used.run(part.tokens, _dropout(part, runner.base.device) if with_dropout else None)
         for part in parts
     )
     return PackedBatch(
@@ -108,7 +252,7 @@ def _batch(runner: BaseRunner, parts: Sequence[PassPart], *, with_dropout: bool)
 
 
 def _dropout(part: PassPart, device: torch.device) -> RowDropout | None:
-    probability = part.adapter.tuning.dropout
+    probability = part.model.dropout
     if not probability:
         return None
     generators = [
@@ -118,62 +262,23 @@ def _dropout(part: PassPart, device: torch.device) -> RowDropout | None:
     return RowDropout(probability, [len(row.tokens) for row in part.rows], generators)
 
 
-def _located(parts: Sequence[PassPart]) -> list[list[tuple[int, TrainingRow]]]:
-    """Every part's rows with the place of their first token in the batch."""
-    located: list[list[tuple[int, TrainingRow]]] = []
-    start = 0
-    for part in parts:
-        located.append([])
-        for row in part.rows:
-            located[-1].append((start, row))
-            start += len(row.tokens)
-    return located
+def _locate(parts: Sequence[PassPart]) -> Places:
+    return locate([(part.rows, part.needs, part.spec) for part in parts])
 
 
-def _trained_positions(rows: Sequence[tuple[int, TrainingRow]]) -> list[list[_Position]]:
-    """By row: token i is predicted from the place before it. Only a weight above zero counts."""
-    return [
-        [
-            _Position(start + i - 1, row.tokens[i], row.weights[i])
-            for i in range(1, len(row.tokens))
-            if row.weights[i] > 0
-        ]
-        for start, row in rows
+def _known_factors(runner: BaseRunner, parts: Sequence[PassPart], places: Places) -> torch.Tensor:
+    """What each position's nll is scaled by where that is known before its loss, else 1."""
+    factors = [
+        weight / part.normalizer if isinstance(part.loss, CrossEntropy) else 1.0
+        for part, own in zip(parts, places.parts, strict=True)
+        for weight in own.weights
     ]
+    return torch.tensor(factors, dtype=torch.float32, device=runner.base.device)
 
 
-def _index(
-    runner: BaseRunner, positions: Sequence[Sequence[Sequence[_Position]]]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    flat = [position for part in positions for row in part for position in row]
-    index = torch.tensor([p.row for p in flat], dtype=torch.long, device=runner.base.device)
-    return index, torch.tensor(
-        [p.target for p in flat], dtype=torch.long, device=runner.base.device
-    )
+def _wants_entropy(parts: Sequence[PassPart]) -> bool:
+    return any(part.needs.entropy for part in parts)
 
 
-def _report(
-    parts: Sequence[PassPart],
-    positions: Sequence[Sequence[Sequence[_Position]]],
-    losses: TokenLosses,
-) -> list[list[RowLoss]]:
-    nll: list[float] = losses.nll.tolist()
-    correct: list[bool] = losses.is_correct.tolist()
-    reports, start = [], 0
-    for part, part_positions in zip(parts, positions, strict=True):
-        report = []
-        for row, trained in zip(part.rows, part_positions, strict=True):
-            stop = start + len(trained)
-            weights = [position.weight for position in trained]
-            report.append(
-                RowLoss(
-                    line=row.line,
-                    loss=sum(w * x for w, x in zip(weights, nll[start:stop], strict=True)),
-                    weight=sum(weights),
-                    correct=sum(correct[start:stop]),
-                    trained_tokens=len(trained),
-                )
-            )
-            start = stop
-        reports.append(report)
-    return reports
+def _index(runner: BaseRunner, values: Sequence[int]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.long, device=runner.base.device)

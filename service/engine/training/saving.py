@@ -17,7 +17,9 @@ def take_snapshot(session: Session, command: Save, sink: AdapterSink) -> Storing
     step = int(command.name.removeprefix("step-"))
     writers: list[Storing] = []
     if "adapter" in command.parts:
-        weights = session.adapter.snapshot(f"{request.job}-{command.name}")
+        lora = session.model.lora
+        assert lora is not None
+        weights = lora.snapshot(session.model.weights.snapshot(), f"{request.job}-{command.name}")
         writers.append(
             lambda: sink.store_adapter(prefix, weights, base=base, job=request.job, step=step)
         )

@@ -1,4 +1,4 @@
-"""One job's training session: its queue of commands, its results, its adapter."""
+"""One job's training session: its queue of commands, its results, its model."""
 
 import threading
 import time
@@ -24,8 +24,8 @@ from service.core.errors import (
     ServiceError,
 )
 from service.engine.runner import BaseRunner
-from service.engine.training.adapter import TrainedAdapter
 from service.engine.training.micro_batches import MicroBatch, cut
+from service.engine.training.model import TrainedModel
 from service.engine.training.optimizer import AdamW
 
 
@@ -76,7 +76,7 @@ class Computation:
 
 @dataclass(eq=False)
 class Session:
-    """The queue and the results are guarded by the engine's lock; the adapter, the optimizer and
+    """The queue and the results are guarded by the engine's lock; the model, the optimizer and
     the computation belong to the step loop."""
 
     id: str
@@ -93,8 +93,8 @@ class Session:
     """Polls that are blocked: as good as a beat."""
     last_beat: float = field(default_factory=time.monotonic)
     ready: threading.Event = field(default_factory=threading.Event)
-    """Set once `adapter` and `optimizer` exist, or opening has failed and the session is closed."""
-    adapter: TrainedAdapter = field(init=False)
+    """Set once `model` and `optimizer` exist, or opening has failed and the session is closed."""
+    model: TrainedModel = field(init=False)
     optimizer: AdamW = field(init=False)
     computation: Computation | None = None
     """Of the command at the head of the queue."""

@@ -24,7 +24,7 @@ from service.core.errors import (
 from service.engine.generation.resident_adapters import check_fit
 from service.engine.parts import AdapterSource, EngineLimits
 from service.engine.runner import BaseRunner
-from service.engine.training.adapter import TrainedAdapter
+from service.engine.training.model import TrainedModel
 from service.engine.training.optimizer import AdamW
 from service.engine.training.session import Session
 from service.engine.training.states import restore_state
@@ -70,7 +70,7 @@ class TrainingSessions:
             return SessionOpened(
                 session=session.id,
                 base_digest=session.runner.base.digest,
-                trainable_parameters=session.adapter.size,
+                trainable_parameters=session.model.weights.size,
                 next_seq=session.next_seq,
             )
 
@@ -147,17 +147,17 @@ class TrainingSessions:
         request = session.request
         if not isinstance(request.tuning, LoraTuning) or request.head is not None:
             raise UnsupportedParameter("this engine trains adapters alone", param="tuning")
-        adapter = TrainedAdapter(session.runner, request.tuning)
-        session.adapter, session.optimizer = adapter, AdamW(adapter)
+        model = TrainedModel.adapter(session.runner, request.tuning)
+        session.model, session.optimizer = model, AdamW(model.weights)
         if request.resume is not None:
             restore_state(session, self._source.load_state(request.resume))
         elif request.start_from is not None:
             stored = self._source.get_loaded(request.start_from)
             stored = stored or self._source.load(request.start_from).result()
             check_fit(session.runner, stored)
-            adapter.start_from(stored)
+            model.start_from(stored)
         else:
-            adapter.initialise(request.seed)
+            model.weights.initialise(request.seed)
         session.ready.set()
 
     @contextmanager

@@ -1,6 +1,6 @@
-"""A training state: weights and moments by layer, enough to go on as if nothing had happened.
+"""A training state: weights and moments by name, enough to go on as if nothing had happened.
 
-By layer, so that the file does not depend on how they lie in memory.
+By name, so that the file does not depend on how they lie in memory.
 """
 
 import json
@@ -20,8 +20,8 @@ def take_state(session: Session, step: int) -> TrainingState:
     tensors: dict[str, torch.Tensor] = {}
     for kind, flat in _flat_tensors(session):
         copied = flat.detach().to("cpu", copy=True)
-        for name, pair in session.adapter.cut(copied).items():
-            tensors[f"{kind}.{name}.a"], tensors[f"{kind}.{name}.b"] = pair.a, pair.b
+        for name, tensor in session.model.weights.cut(copied).items():
+            tensors[f"{kind}.{name}"] = tensor
     metadata = _owner(session) | {
         "job": session.request.job,
         "step": str(step),
@@ -40,27 +40,28 @@ def restore_state(session: Session, state: TrainingState) -> None:
             )
     with torch.no_grad():
         for kind, flat in _flat_tensors(session):
-            for name, pair in session.adapter.cut(flat).items():
-                for factor, into in (("a", pair.a), ("b", pair.b)):
-                    _copy(state.tensors, f"{kind}.{name}.{factor}", into)
+            for name, into in session.model.weights.cut(flat).items():
+                _copy(state.tensors, f"{kind}.{name}", into)
     session.optimizer.steps = int(state.metadata["optimizer_steps"])
-    session.adapter.refresh()
+    session.model.weights.refresh()
 
 
 def _flat_tensors(session: Session) -> Iterator[tuple[str, torch.Tensor]]:
-    yield "weights", session.adapter.weights
+    yield "weights", session.model.weights.flat
     yield "first_moment", session.optimizer.first_moment
     yield "second_moment", session.optimizer.second_moment
 
 
 def _owner(session: Session) -> dict[str, str]:
     """What a state belongs to: with another of these the job would be another."""
-    tuning = session.adapter.tuning.model_dump(mode="json")
+    request = session.request
+    head = None if request.head is None else request.head.model_dump(mode="json")
     return {
         "format": _FORMAT,
-        "seed": str(session.request.seed),
+        "seed": str(request.seed),
         "base_digest": session.runner.base.digest,
-        "tuning": json.dumps(tuning, sort_keys=True),
+        "tuning": json.dumps(request.tuning.model_dump(mode="json"), sort_keys=True),
+        "head": json.dumps(head, sort_keys=True),
     }
 
 

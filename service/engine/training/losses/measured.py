@@ -25,7 +25,8 @@ class Measured:
     row_of: torch.Tensor
     """(positions): which of the rows."""
     weights: torch.Tensor
-    """(positions) fp32"""
+    """(positions) in `precise`, and so is what they are multiplied with: a sum over a long row
+    loses nothing."""
     logprobs: torch.Tensor
     """(positions) fp32; empty where nothing asked for it."""
     is_correct: torch.Tensor
@@ -36,6 +37,11 @@ class Measured:
     """(positions) fp32, of a value head."""
     scores: torch.Tensor | None = None
     """(rows, outputs) fp32, of a classification or reward head."""
+
+    @staticmethod
+    def precise(device: torch.device) -> torch.dtype:
+        """fp64; Apple's GPUs have nothing beyond fp32."""
+        return torch.float32 if device.type == "mps" else torch.float64
 
     def add_up(self, x: torch.Tensor) -> torch.Tensor:
         """(rows): the sum of (positions) over each row."""
@@ -70,7 +76,7 @@ class Shares:
     """What each row contributed."""
 
     loss: torch.Tensor
-    """(rows) fp32, before the normalizer; autograd follows it to what the loss was given."""
+    """(rows), before the normalizer; autograd follows it to what the loss was given."""
     weight: torch.Tensor
     """(rows): what the loss counts of the row."""
     correct: torch.Tensor

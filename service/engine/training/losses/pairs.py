@@ -7,7 +7,7 @@ import torch
 
 from service.core.engine_protocol import PairExtras, TrainingRow
 from service.core.errors import InvalidRequest
-from service.engine.training.losses.measured import Shares
+from service.engine.training.losses.measured import Measured, Shares
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def is_chosen(row: TrainingRow) -> bool:
 
 
 def reference_sums(rows: Sequence[TrainingRow], device: torch.device) -> torch.Tensor:
-    """(rows) fp32: what the reference makes of each. The rows have been checked."""
+    """(rows): what the reference makes of each. The rows have been checked."""
     sums = [row.extras.reference if isinstance(row.extras, PairExtras) else None for row in rows]
-    return torch.tensor([x or 0.0 for x in sums], dtype=torch.float32, device=device)
+    return torch.tensor([x or 0.0 for x in sums], dtype=Measured.precise(device), device=device)
 
 
 def check_pairs(rows: Sequence[TrainingRow], *, needs_reference: bool) -> None:

@@ -12,10 +12,10 @@ from service.core.engine_protocol import LoraTuning
 from service.core.settings import Settings
 from service.engine.attention import PackedRows
 from service.engine.bases import load_base
-from service.engine.fused import PlainHead
+from service.engine.fused import AnyHead, PlainHead
 from service.engine.runner import BaseRunner, PackedBatch
-from service.engine.training.adapter import TrainedAdapter
-from service.engine.training.losses import cross_entropy_with_gradient
+from service.engine.training.losses import score_and_differentiate
+from service.engine.training.model import TrainedModel
 from service.engine.training.passes import (
     PartOutcome,
     PassPart,
@@ -55,18 +55,18 @@ def parts(runner: BaseRunner, *, dropout: float = 0.0) -> list[PassPart]:
     """Four jobs of different rank, targets and lengths."""
     found = []
     for index, tuning in enumerate(TUNINGS):
-        adapter = TrainedAdapter(
+        model = TrainedModel.adapter(
             runner, tuning.model_copy(update={"dropout": dropout if index < 2 else 0.0})
         )
-        adapter.initialise(index)
+        model.weights.initialise(index)
         random = torch.Generator().manual_seed(index)
-        adapter.weights += 0.1 * torch.randn(adapter.size, generator=random)
-        adapter.refresh()
+        model.weights.flat += 0.1 * torch.randn(model.weights.size, generator=random)
+        model.weights.refresh()
         rows = [
             row.model_copy(update={"tokens": tuple(token % 120 for token in row.tokens)})
             for row in make_rows(LENGTHS[index], seed=index)
         ]
-        found.append(PassPart(adapter, tuple(rows), normalizer=10.0, seed=3, step=1))
+        found.append(PassPart(model, tuple(rows), normalizer=10.0, seed=3, step=1))
     return found
 
 
@@ -125,8 +125,8 @@ def test_logits_are_the_models_own() -> None:
 def test_a_job_that_is_not_finite_leaves_its_neighbours_alone() -> None:
     fused, _ = runners(build("llama", {}))
     calm, wild = parts(fused), parts(fused)
-    wild[1].adapter.weights.fill_(float("nan"))
-    wild[1].adapter.refresh()
+    wild[1].model.weights.flat.fill_(float("nan"))
+    wild[1].model.weights.refresh()
     expected, got = (measure_and_differentiate(fused, jobs) for jobs in (calm, wild))
 
     assert not torch.isfinite(torch.tensor([row.loss for row in got[1].losses])).all()
@@ -163,21 +163,23 @@ def test_both_kinds_of_layers_share_one_memory() -> None:
     assert v.data_ptr() == k.data_ptr() + k.nbytes
 
 
-def test_the_plain_head_gives_autograds_losses_and_gradient() -> None:
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_plain_head_gives_autograds_losses_and_gradients(trained: bool) -> None:
     torch.manual_seed(0)
     weight, hidden = torch.randn(97, 16), torch.randn(300, 16)
     targets, factors = torch.randint(0, 97, (300,)), torch.rand(300)
-    heads = (PlainHead(weight), lambda x: x @ weight.T)
-    (got, gradient), (expected, expected_gradient) = (
-        cross_entropy_with_gradient(head, hidden, targets, factors)
-        if isinstance(head, PlainHead)
-        else cross_entropy_with_gradient(head, hidden.requires_grad_(), targets, factors)
-        for head in heads
+    if trained:
+        weight.requires_grad_()
+    heads = (PlainHead(weight), AnyHead(lambda x: x @ weight.T, [weight] if trained else []))
+    (got, gradients), (expected, expected_gradients) = (
+        score_and_differentiate(head, hidden, targets, factors) for head in heads
     )
 
     torch.testing.assert_close(got.nll, expected.nll)
     assert torch.equal(got.is_correct, expected.is_correct)
-    torch.testing.assert_close(gradient, expected_gradient)
+    assert len(gradients) == 1 + trained
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.slow

@@ -1,0 +1,34 @@
+"""A head in training: named fp32 tensors beside the base."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from service.engine.heads import Head
+from service.engine.training.weights import Slot
+
+PREFIX = "head."
+
+
+class HeadPart:
+    """Slots are the head's own names behind `head.`."""
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.slots: Sequence[Slot] = [
+            Slot(PREFIX + name, shape, torch.float32) for name, shape in head.shapes.items()
+        ]
+        self.tensors: Mapping[str, torch.Tensor] = {}
+        """What the head computes with, by its own names."""
+
+    def bind(self, leaves: Mapping[str, torch.Tensor]) -> None:
+        """See Part."""
+        self.tensors = self.own(leaves)
+
+    def initialise(self, weights: Mapping[str, torch.Tensor], seed: int) -> None:
+        """See Part."""
+        self.head.initialise(self.own(weights), seed)
+
+    def own(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The head's, by its own names."""
+        return {slot.name.removeprefix(PREFIX): weights[slot.name] for slot in self.slots}
