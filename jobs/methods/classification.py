@@ -1,22 +1,21 @@
 """Classification: a head on the model's hidden states tells labels apart."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from jobs.methods.calibration import fit_temperature
-from jobs.methods.examples import Example, TokenRow
+from jobs.methods.examples import Example
 from jobs.methods.loop import train
 from jobs.methods.method import Measurement, Objective, Plan, Run, TrainingMethod
 from jobs.methods.reporting import StepReport, Tally
 from jobs.methods.scoring import label_report, predicted
-from service.core.datasets import LabelledRow, Row, RowKind
+from service.core.datasets import RowKind
 from service.core.domain.jobs import DataFacts
 from service.core.domain.methods import ClassificationMethod
 from service.core.domain.tunings import HeadTuningSpec, TuningSpec
 from service.core.engine_protocol import Classification as ClassificationLoss
 from service.core.engine_protocol import HeadSpec, LabelExtras, Loss, RowLoss
-from service.core.text import TextCodec
 
 
 class Classification(TrainingMethod):
@@ -27,17 +26,6 @@ class Classification(TrainingMethod):
     def __init__(self, options: ClassificationMethod, tuning: TuningSpec) -> None:
         self._options = options
         self._tuning = tuning
-
-    def encode(self, row: Row, codec: TextCodec) -> Iterable[Example]:
-        if not isinstance(row, LabelledRow):
-            raise TypeError(f"{type(row).__name__} is no labelled row")
-        tokens = (
-            codec.encode_document(row.text or "")
-            if row.messages is None
-            else codec.encode_conversation(row.messages)
-        )
-        token_row = TokenRow.of(row.line, tokens, (0.0,) * len(tokens))
-        yield Example((token_row,), labels=row.labels, is_multi_label=row.is_multi)
 
     def head(self, facts: DataFacts) -> HeadSpec:
         alone = self._tuning if isinstance(self._tuning, HeadTuningSpec) else HeadTuningSpec((), 0)

@@ -3,13 +3,11 @@
 import random
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from jobs.methods.seeds import derived_seed
-from service.core.datasets import BadLine
 from service.core.engine_protocol import Extras, TrainingRow
-from service.core.hyperparameters import OverLength
 
 
 @dataclass(frozen=True)
@@ -46,9 +44,6 @@ class TokenRow:
             extras=self.extras,
         )
 
-    def cut(self, length: int) -> "TokenRow":
-        return replace(self, tokens=self.tokens[:length], weights=self.weights[:length])
-
 
 @dataclass(frozen=True)
 class Example:
@@ -70,10 +65,6 @@ class Example:
     def tokens(self) -> int:
         return sum(len(row.tokens) for row in self.rows)
 
-    @property
-    def longest(self) -> int:
-        return max(len(row.tokens) for row in self.rows)
-
 
 Unit = tuple[Example, ...]
 """What `batch_size` counts: an example, or several that are packed."""
@@ -84,26 +75,6 @@ def to_messages(examples: Iterable[Example]) -> tuple[TrainingRow, ...]:
     return tuple(
         row.to_message(group) for group, example in enumerate(examples) for row in example.rows
     )
-
-
-def fit(example: Example, limit: int, over_length: OverLength) -> Example | None:
-    """The example within `limit` tokens a row; None where it is to be skipped.
-
-    Raises BadLine where a longer one is an error.
-    """
-    if example.longest <= limit:
-        return example
-    if over_length == "error":
-        raise BadLine(
-            "over_length",
-            f"has {example.longest} tokens, more than the {limit} that a row may have",
-            "shorten or split it, or set 'over_length' to 'truncate' or 'skip'",
-        )
-    if over_length == "skip":
-        return None
-    cut = replace(example, rows=tuple(row.cut(limit) for row in example.rows))
-    is_trained = not example.rows[0].trained_weight or all(row.trained_weight for row in cut.rows)
-    return cut if is_trained else None
 
 
 def single(examples: Sequence[Example]) -> list[Unit]:

@@ -1,18 +1,17 @@
 """What a training method is to the runner, and what sets one apart in the epoch loop."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from jobs.methods.examples import Example
 from jobs.methods.reporting import StepReport, Tally
 from jobs.runner.session import EngineSession
-from service.core.datasets import Row, RowKind
+from service.core.datasets import RowKind
 from service.core.domain.jobs import DataFacts
 from service.core.engine_protocol import CrossEntropy, HeadSpec, Loss, Report, RowLoss
 from service.core.hyperparameters import ResolvedHyperparameters
-from service.core.text import TextCodec
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,6 @@ class TrainingMethod(ABC):
 
     kind: ClassVar[RowKind]
     minimum_examples: ClassVar[int] = 10
-
-    @abstractmethod
-    def encode(self, row: Row, codec: TextCodec) -> Iterable[Example]:
-        """What a row of a file gives to train on. Raises ChatTemplateError, BadLine."""
 
     def head(self, facts: DataFacts) -> HeadSpec | None:
         """What is trained beside the job's tuning."""

@@ -6,19 +6,17 @@ once and kept for later attempts.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from jobs.methods.evaluating import forward_all
 from jobs.methods.examples import Example
 from jobs.methods.loop import train
 from jobs.methods.method import Measurement, PairObjective, Plan, Run, TrainingMethod
-from jobs.methods.pairs import encode_pair
 from jobs.methods.reporting import StepReport, Tally, row_mean
-from service.core.datasets import Row, RowKind
+from service.core.datasets import RowKind
 from service.core.domain.methods import DpoMethod
 from service.core.engine_protocol import Dpo, Ipo, Loss, PairExtras, RowLoss, SimPo
-from service.core.text import TextCodec
 
 _REFERENCE = "reference"
 
@@ -30,9 +28,6 @@ class Preference(TrainingMethod):
 
     def __init__(self, options: DpoMethod) -> None:
         self._objective = _Preferring(_loss_of(options))
-
-    def encode(self, row: Row, codec: TextCodec) -> Iterable[Example]:
-        yield encode_pair(row, codec)
 
     def train(self, plan: Plan, run: Run) -> Iterator[StepReport]:
         if self._objective.needs_reference:

@@ -14,19 +14,16 @@ from service.core.domain.methods import (
     SupervisedMethod,
     UnsupervisedMethod,
 )
-from service.core.domain.models import Base
 from service.core.errors import UnsupportedParameter
-from service.core.hyperparameters import row_limit
 
 
-def method_of(job: FineTuningJob, base: Base) -> TrainingMethod:
+def method_of(job: FineTuningJob) -> TrainingMethod:
     """Raises UnsupportedParameter for a method that this worker does not know."""
     match job.method:
         case SupervisedMethod():
             return Supervised()
         case UnsupervisedMethod(replay_ratio=ratio):
-            limit = row_limit(job.hyperparameters, job.method.type, base.context_length)
-            return Unsupervised(limit, ratio)
+            return Unsupervised(ratio)
         case ClassificationMethod() as options:
             return Classification(options, job.tuning)
         case DpoMethod() as options:

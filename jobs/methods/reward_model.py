@@ -1,17 +1,15 @@
 """A reward model: a head that scores the better of two answers higher (Ouyang et al. 2022)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from jobs.methods.examples import Example
 from jobs.methods.loop import train
 from jobs.methods.method import Measurement, PairObjective, Plan, Run, TrainingMethod
-from jobs.methods.pairs import encode_pair
 from jobs.methods.reporting import StepReport, Tally, row_mean
-from service.core.datasets import Row, RowKind
+from service.core.datasets import RowKind
 from service.core.domain.jobs import DataFacts
 from service.core.domain.tunings import HeadTuningSpec, TuningSpec
 from service.core.engine_protocol import BradleyTerry, HeadSpec, Loss, RowLoss
-from service.core.text import TextCodec
 
 
 class RewardModel(TrainingMethod):
@@ -21,9 +19,6 @@ class RewardModel(TrainingMethod):
 
     def __init__(self, tuning: TuningSpec) -> None:
         self._tuning = tuning
-
-    def encode(self, row: Row, codec: TextCodec) -> Iterable[Example]:
-        yield encode_pair(row, codec)
 
     def head(self, facts: DataFacts) -> HeadSpec:
         del facts

@@ -1,34 +1,49 @@
 """What a job tells its owner, in words and with a `code` for programs."""
 
+from dataclasses import asdict
+
+from service.core.datasets import Report
 from service.core.domain.jobs import DataFacts, EventLevel, FineTuningJob, JobError, NewEvent
 from service.core.errors import ServiceError
 
+_FINDINGS_TOLD = 3
+_FINDINGS_LISTED = 50
 
-def files_validated(facts: DataFacts) -> list[NewEvent]:
-    """And what became of rows that were too long."""
-    events = [
-        NewEvent(
-            f"The files are valid: {facts.examples} examples with {facts.tokens} tokens. The job "
-            "is queued.",
-            data={
-                "code": "files_validated",
-                "examples": facts.examples,
-                "tokens": facts.tokens,
-                "truncated": facts.truncated,
-                "skipped": facts.skipped,
-            },
-        )
-    ]
-    for number, done in ((facts.truncated, "cut off"), (facts.skipped, "left out")):
-        if number:
-            events.append(
-                NewEvent(
-                    f"{number} rows are longer than max_seq_length and are {done}.",
-                    level=EventLevel.WARN,
-                    data={"code": "over_length", "rows": number},
-                )
-            )
-    return events
+
+def files_validated(facts: DataFacts) -> NewEvent:
+    return NewEvent(
+        f"The files are valid: {facts.examples} examples with {facts.tokens} tokens. The job is "
+        "queued.",
+        data={"code": "files_validated", "examples": facts.examples, "tokens": facts.tokens},
+    )
+
+
+def rows_examined(param: str, report: Report) -> NewEvent:
+    """`report` has found something; its errors end the job."""
+    level = EventLevel.ERROR if report.errors else EventLevel.WARN
+    if not report.errors and not report.warnings:
+        level = EventLevel.INFO
+    counts = report.by_code()
+    found = ", ".join(f"{count.code} in {count.count}" for count in counts)
+    first = "; ".join(finding.message for finding in report.kept[:_FINDINGS_TOLD])
+    return NewEvent(
+        f"{report.usable_rows} of {report.rows} rows of the {file_name(param)} are trained "
+        f"on or measured. Found: {found}. {first}.",
+        level=level,
+        data={
+            "code": "rows_examined",
+            "param": param,
+            "rows": report.rows,
+            "usable_rows": report.usable_rows,
+            "counts": [asdict(count) for count in counts],
+            "findings": [asdict(finding) for finding in report.kept[:_FINDINGS_LISTED]],
+        },
+    )
+
+
+def file_name(param: str) -> str:
+    """As a person calls the file that a parameter names."""
+    return param.rpartition(".")[2].replace("_", " ")
 
 
 def attempt_started(number: int, *, after_step: int) -> NewEvent:

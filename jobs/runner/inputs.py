@@ -8,10 +8,10 @@ from jobs.methods.method import TrainingMethod
 from jobs.methods.registry import method_of
 from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
-from jobs.runner.rows import Fitting, examples
+from jobs.runner.rows import examples
 from service.core.database import Connection
-from service.core.datasets import invalid_file
-from service.core.datasets.formats import UnreadableFile, as_jsonl
+from service.core.datasets import Examination, LengthLimit, Report, SeenRows, invalid_file
+from service.core.datasets.formats import as_jsonl
 from service.core.domain.files import File
 from service.core.domain.jobs import FineTuningJob, StartPoint
 from service.core.domain.methods import UnsupervisedMethod
@@ -39,12 +39,6 @@ class Inputs:
     files: Mapping[str, File]
     """By the job's field that names them."""
 
-    def fitting(self) -> Fitting:
-        """A count for one reading of the files."""
-        requested = self.job.hyperparameters
-        limit = row_limit(requested, self.job.method.type, self.base.context_length)
-        return Fitting(limit, requested.over_length)
-
 
 def read_inputs(attempt: Attempt) -> Inputs:
     """Raises InvalidTrainingFile for a file that is gone, NotYet without the base."""
@@ -59,7 +53,7 @@ def read_inputs(attempt: Attempt) -> Inputs:
             param: _file(connection, attempt, file_id, param)
             for param, file_id in _named_files(job).items()
         }
-    return Inputs(job, base, method_of(job, base), files)
+    return Inputs(job, base, method_of(job), files)
 
 
 def _named_files(job: FineTuningJob) -> Mapping[str, str]:
@@ -103,25 +97,41 @@ def load_codec(attempt: Attempt, base: Base) -> TextCodec:
 
 
 def stored_examples(
-    attempt: Attempt,
-    inputs: Inputs,
-    param: str,
-    codec: TextCodec,
-    *,
-    fitting: Fitting,
-    pulse: Callable[[], None],
+    attempt: Attempt, inputs: Inputs, examination: Examination, report: Report
 ) -> Iterator[Example]:
-    """The examples of a file, streamed from the object store; none without such a file.
+    """The examples of the file that the examination is for, streamed from the object store; none
+    without such a file. What is wrong with rows is in `report`.
 
-    Raises InvalidTrainingFile, StorageUnavailable, and what `pulse` raises.
+    Raises InvalidTrainingFile for a file that is gone, StorageUnavailable, and what
+    `examination.pulse` raises.
     """
-    file = inputs.files.get(param)
+    file = inputs.files.get(examination.param)
     if file is None:
         return
-    chunks = as_jsonl(StoredObjectSource(attempt.resources.store, file.key, file.bytes))
+    source = StoredObjectSource(attempt.resources.store, file.key, file.bytes)
+    chunks = as_jsonl(source, kind=examination.kind)
     try:
-        yield from examples(chunks, codec, inputs.method, fitting=fitting, param=param, pulse=pulse)
-    except UnreadableFile as unreadable:
-        raise invalid_file(str(unreadable), param=param) from None
+        yield from examples(chunks, examination, report)
     except ObjectNotFound:
-        raise _gone(file.id, param) from None
+        raise _gone(file.id, examination.param) from None
+
+
+def examination_of(
+    attempt: Attempt,
+    inputs: Inputs,
+    *,
+    param: str,
+    pulse: Callable[[], None],
+    seen: SeenRows | None = None,
+) -> Examination:
+    """What the job asks of its files' rows. Raises NotYet."""
+    requested = inputs.job.hyperparameters
+    limit = row_limit(requested, inputs.job.method.type, inputs.base.context_length)
+    return Examination(
+        kind=inputs.method.kind,
+        codec=load_codec(attempt, inputs.base),
+        limit=LengthLimit(limit, requested.over_length),
+        param=param,
+        seen=seen,
+        pulse=pulse,
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from jobs.methods.examples import Example
 from jobs.methods.method import Plan, Run
 from jobs.runner import events
 from jobs.runner.artefacts import JobArtefacts
@@ -13,7 +14,7 @@ from jobs.runner.inputs import (
     TRAINING,
     VALIDATION,
     Inputs,
-    load_codec,
+    examination_of,
     read_inputs,
     stored_examples,
 )
@@ -22,6 +23,7 @@ from jobs.runner.publish import publish
 from jobs.runner.recorder import Recorder
 from jobs.runner.resuming import Start, drop_states, find_ledger, find_start, reject_state
 from jobs.runner.saves import SaveRecorder
+from service.core.datasets import Report
 from service.core.domain.jobs import DataFacts, FineTuningJob, JobStatus
 from service.core.errors import AdapterCorrupt, TrainingDiverged
 from service.core.repositories.events import EventRepository
@@ -108,22 +110,25 @@ def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
     job = inputs.job
     if job.resolved is None:
         raise TypeError(f"job {job.id} is queued without resolved hyperparameters")
-    codec, fitting = load_codec(attempt, inputs.base), inputs.fitting()
 
     def pulse() -> None:
         attempt.control.check()
         attempt.control.check_pause()
         training.session.beat()
 
-    rows = {
-        param: list(stored_examples(attempt, inputs, param, codec, fitting=fitting, pulse=pulse))
-        for param in (TRAINING, VALIDATION, REPLAY)
-    }
+    def rows(param: str) -> list[Example]:
+        """Faults were found by the validation; what it let through is the same this time."""
+        report = Report()
+        examination = examination_of(attempt, inputs, param=param, pulse=pulse)
+        found = list(stored_examples(attempt, inputs, examination, report))
+        report.raise_if_errors(param)
+        return found
+
     return Plan(
-        training=rows[TRAINING],
-        validation=rows[VALIDATION],
+        training=rows(TRAINING),
+        validation=rows(VALIDATION),
         numbers=job.resolved,
         facts=job.facts or DataFacts(0, 0),  # none of jobs queued by an older release
         seed=job.seed,
-        replay=rows[REPLAY],
+        replay=rows(REPLAY),
     )

@@ -1,9 +1,9 @@
 """Validation of a job's files: what it lets through can be trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
-from jobs.methods.examples import Example
 from jobs.runner import events
 from jobs.runner.attempt import Attempt
 from jobs.runner.inputs import (
@@ -11,21 +11,30 @@ from jobs.runner.inputs import (
     TRAINING,
     VALIDATION,
     Inputs,
-    load_codec,
+    examination_of,
     read_inputs,
     stored_examples,
 )
+from jobs.runner.labels import check_labels
 from jobs.runner.patience import patiently
-from jobs.runner.rows import Fitting
-from service.core.datasets import RowKind, invalid_file
-from service.core.domain.jobs import DataFacts, JobStatus
-from service.core.domain.methods import ClassificationMethod
+from service.core.datasets import Report, SeenRows, Severity, invalid_file
+from service.core.domain.jobs import DataFacts, JobStatus, NewEvent
 from service.core.domain.work import WorkKind
+from service.core.errors import InvalidTrainingFile
 from service.core.hyperparameters import DataSizes, resolve
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
 from service.core.repositories.work import WorkRepository
-from service.core.text import TextCodec
+
+
+@dataclass
+class Examined:
+    """One file of the job."""
+
+    report: Report = field(default_factory=Report)
+    examples: int = 0
+    labels: set[str] = field(default_factory=set)
+    is_multi_label: bool = False
 
 
 def validate_files(attempt: Attempt) -> None:
@@ -34,9 +43,16 @@ def validate_files(attempt: Attempt) -> None:
     Raises InvalidTrainingFile, InvalidValidationFile, NotYet.
     """
     inputs = read_inputs(attempt)
-    _check_files_differ(inputs)
-    facts = _examine(attempt, inputs)
     job = inputs.job
+    _check_files_differ(inputs)
+    examined = _examine(attempt, inputs)
+    told = [
+        events.rows_examined(param, found.report)
+        for param, found in examined.items()
+        if found.report.counts
+    ]
+    _raise_if_unusable(attempt, inputs, examined, told)
+    facts = _facts(inputs, examined)
     resolved = resolve(
         job.hyperparameters,
         method=job.method.type,
@@ -51,13 +67,66 @@ def validate_files(attempt: Attempt) -> None:
             JobRepository(connection, attempt.scope).move(
                 job.id, JobStatus.QUEUED, resolved=asdict(resolved), facts=asdict(facts)
             )
-            told = EventRepository(connection, attempt.scope)
-            told.append(job.id, events.files_validated(facts))
+            EventRepository(connection, attempt.scope).append(
+                job.id, [*told, events.files_validated(facts)]
+            )
             work, claim = WorkRepository(connection), attempt.claim
             work.finish(claim)
             work.add(claim.project_id, WorkKind.TRAINING, job.id, pool=claim.pool)
 
     patiently(attempt.control, queue)
+
+
+def _examine(attempt: Attempt, inputs: Inputs) -> Mapping[str, Examined]:
+    """Each file of the job, by the parameter that names it."""
+    with SeenRows() as seen:
+
+        def examine(param: str) -> Examined:
+            found = Examined()
+            pulse = attempt.control.check
+            examination = examination_of(attempt, inputs, param=param, pulse=pulse, seen=seen)
+            for example in stored_examples(attempt, inputs, examination, found.report):
+                found.examples += 1
+                found.labels.update(example.labels)
+                found.is_multi_label = example.is_multi_label
+            return found
+
+        return {param: examine(param) for param in inputs.files}
+
+
+def _raise_if_unusable(
+    attempt: Attempt, inputs: Inputs, examined: Mapping[str, Examined], told: Sequence[NewEvent]
+) -> None:
+    """Raises InvalidTrainingFile or InvalidValidationFile, once the job's events say all that was
+    found."""
+    try:
+        for param, found in examined.items():
+            found.report.raise_if_errors(param)
+            least = inputs.method.minimum_examples if param == TRAINING else 1
+            _check_enough(found.report, least, param)
+        training, held_out = examined[TRAINING], examined.get(VALIDATION)
+        check_labels(inputs, training, held_out)
+    except InvalidTrainingFile:
+        patiently(attempt.control, partial(_tell, attempt, inputs.job.id, told))
+        raise
+
+
+def _tell(attempt: Attempt, job_id: str, told: Sequence[NewEvent]) -> None:
+    with attempt.writing() as connection:
+        EventRepository(connection, attempt.scope).append(job_id, told)
+
+
+def _check_enough(report: Report, least: int, param: str) -> None:
+    """Raises InvalidTrainingFile."""
+    if report.usable_rows >= least:
+        return
+    left_out = report.rows - report.usable_rows
+    tail = f" ({left_out} more rows are left out, see the job's events)" if left_out else ""
+    raise invalid_file(
+        f"The {events.file_name(param)} has {report.usable_rows} examples{tail}, and a job needs "
+        f"at least {least}; add rows.",
+        param=param,
+    )
 
 
 def _check_files_differ(inputs: Inputs) -> None:
@@ -70,89 +139,19 @@ def _check_files_differ(inputs: Inputs) -> None:
         )
 
 
-@dataclass
-class _Count:
-    """Of one file."""
+def _facts(inputs: Inputs, examined: Mapping[str, Examined]) -> DataFacts:
+    training = examined[TRAINING]
+    reports = [found.report for param, found in examined.items() if param != REPLAY]
 
-    examples: int = 0
-    tokens: int = 0
-    labels: set[str] = field(default_factory=set)
-    is_multi_label: bool = False
+    def count(code: str) -> int:
+        return sum(report.counts[Severity.WARNING, code] for report in reports)
 
-    def add(self, example: Example) -> None:
-        self.examples += 1
-        self.tokens += example.tokens
-        self.labels.update(example.labels)
-        self.is_multi_label = example.is_multi_label
-
-
-def _examine(attempt: Attempt, inputs: Inputs) -> DataFacts:
-    codec, fitting = load_codec(attempt, inputs.base), inputs.fitting()
-    training = _count(attempt, inputs, TRAINING, codec, fitting)
-    least = inputs.method.minimum_examples
-    if training.examples < least:
-        skipped = f" that are short enough ({fitting.skipped} are not)" if fitting.skipped else ""
-        raise invalid_file(
-            f"The training file has {training.examples} examples{skipped}, and a job needs at "
-            f"least {least}; add rows.",
-            param=TRAINING,
-        )
-    held_out = _count(attempt, inputs, VALIDATION, codec, fitting)
-    replayed = _count(attempt, inputs, REPLAY, codec, fitting)
-    for param, count in ((VALIDATION, held_out), (REPLAY, replayed)):
-        if param in inputs.files and not count.examples:
-            name = param.rpartition(".")[2].replace("_", " ")
-            raise invalid_file(f"The {name} is empty; add rows.", param=param)
-    _check_labels(inputs, training, held_out)
     return DataFacts(
         examples=training.examples,
-        tokens=training.tokens,
+        tokens=training.report.tokens,
         labels=tuple(sorted(training.labels)),
         is_multi_label=training.is_multi_label,
-        truncated=fitting.truncated,
-        skipped=fitting.skipped,
+        truncated=count("truncated"),
+        skipped=count("skipped"),
         digests={param: file.sha256 for param, file in inputs.files.items()},
     )
-
-
-def _count(
-    attempt: Attempt, inputs: Inputs, param: str, codec: TextCodec, fitting: Fitting
-) -> _Count:
-    count = _Count()
-    for example in stored_examples(
-        attempt, inputs, param, codec, fitting=fitting, pulse=attempt.control.check
-    ):
-        count.add(example)
-    return count
-
-
-def _check_labels(inputs: Inputs, training: _Count, held_out: _Count) -> None:
-    if inputs.method.kind is not RowKind.LABELLED:
-        return
-    if len(training.labels) < 2:
-        raise invalid_file(
-            "Every row of the training file has the same label, so there is nothing to tell "
-            "apart; add rows of another.",
-            param=TRAINING,
-        )
-    if held_out.examples and held_out.is_multi_label != training.is_multi_label:
-        raise invalid_file(
-            "One of the files gives each row a label, and the other a list of labels; write both "
-            "in the same way.",
-            param=VALIDATION,
-        )
-    unknown = sorted(held_out.labels - training.labels)
-    if unknown:
-        raise invalid_file(
-            f"The label {unknown[0]!r} is in no row of the training file, so it cannot be learned; "
-            "add such rows or take it out of the validation file.",
-            param=VALIDATION,
-        )
-    method = inputs.job.method
-    weights = method.class_weights if isinstance(method, ClassificationMethod) else None
-    if isinstance(weights, Mapping) and not weights.keys() <= training.labels:
-        stranger = sorted(weights.keys() - training.labels)[0]
-        raise invalid_file(
-            f"'class_weights' has a weight for {stranger!r}, which is the label of no row.",
-            param=TRAINING,
-        )

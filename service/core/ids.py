@@ -26,6 +26,14 @@ def new_batch_id() -> str:
     return f"batch_{_random(24)}"
 
 
+def new_import_id() -> str:
+    return f"import_{_random(24)}"
+
+
+def new_export_id() -> str:
+    return f"export_{_random(24)}"
+
+
 def new_batch_request_id() -> str:
     return f"batch_req_{_random(24)}"
 

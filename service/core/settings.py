@@ -126,6 +126,8 @@ class Settings(BaseSettings):
     """RQ workers for validation and other short work."""
     batch_slots: int = Field(1, ge=1)
     """Batches that a worker runs at once."""
+    model_slots: int = Field(1, ge=1)
+    """Imports and exports of models that a worker runs at once."""
     batch_concurrency: int = Field(16, ge=1)
     """Requests of one batch on their way at once."""
     lease_seconds: float = Field(60, gt=0)

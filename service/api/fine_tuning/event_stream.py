@@ -22,7 +22,7 @@ async def stream_events(
     last message is of the type `end`, with the status."""
     spoke = time.monotonic()
     while True:
-        look = await run_sync(lambda: jobs.events_behind(principal, job_id, after))
+        look = await run_sync(jobs.events_behind, principal, job_id, after)
         for event in look.events:
             after, spoke = event.number, time.monotonic()
             data = EventObject.from_domain(event).model_dump_json()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 from service.api.fine_tuning.record_schemas import MetricsObject, Point, RowList, RowObject
@@ -91,7 +92,7 @@ def thinned(curve: Sequence[Point], points: int) -> list[Point]:
     if len(curve) <= points:
         return list(curve)
     edges = [len(curve) * part // points for part in range(points + 1)]
-    parts = [curve[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [curve[start:end] for start, end in pairwise(edges)]
     return [
         Point(step=part[-1].step, value=sum(point.value for point in part) / len(part))
         for part in parts

@@ -22,16 +22,17 @@ class Finding:
     code: str
     severity: Severity
     problem: str
-    """The rest of a sentence that begins with the line: `has no assistant message`."""
+    """The rest of a sentence that begins with the line: `has no assistant message`. Without a line
+    it is whole."""
     mend: str
     """What to do, as a clause in the imperative; may be empty."""
 
     @property
     def message(self) -> str:
         """The whole sentence, without a full stop."""
-        subject = "The file" if self.line is None else f"Line {self.line}"
+        subject = "" if self.line is None else f"Line {self.line} "
         tail = f"; {self.mend}" if self.mend else ""
-        return f"{subject} {self.problem}{tail}"
+        return f"{subject}{self.problem}{tail}"
 
 
 class BadLine(ValueError):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from service.core.datasets.findings import BadLine
 from service.core.datasets.lines import LineTooLong, numbered_lines
-from service.core.datasets.parsing import parse_line
+from service.core.datasets.parsing import parse_fields, parse_object, unusual
 from service.core.datasets.report import Report
 from service.core.datasets.rows import LabelledRow, Row, RowKind
 
@@ -19,15 +19,18 @@ def read_rows(chunks: Iterable[bytes], *, kind: RowKind, report: Report) -> Iter
     first: Row | None = None
     try:
         for number, line in numbered_lines(chunks):
+            report.rows += 1
             try:
-                row = parse_line(number, line, kind)
+                fields = parse_object(number, line)
+                row = parse_fields(number, fields, kind)
                 first = first or row
                 _check_same_format(first, row)
             except BadLine as bad:
                 report.add(bad.at(number))
-            else:
-                report.rows += 1
-                yield row
+                continue
+            for finding in unusual(number, fields, kind):
+                report.add(finding)
+            yield row
     except LineTooLong as long:
         report.add(_too_long(long).at(long.line))
 

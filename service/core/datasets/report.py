@@ -1,7 +1,9 @@
 """Everything that was found in a file, in bounded memory."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from service.core.datasets.findings import Finding, Severity
 from service.core.errors import InvalidTrainingFile, InvalidValidationFile
@@ -10,6 +12,17 @@ _KEPT = 1000
 """Findings that are kept word for word; the others are only counted."""
 _TOLD = 5
 """Findings in the message of an error."""
+
+_NUMBERS = ("rows", "usable_rows", "tokens", "trained_tokens", "longest_row")
+
+
+@dataclass(frozen=True)
+class CodeCount:
+    """How often something was found."""
+
+    code: str
+    severity: Severity
+    count: int
 
 
 @dataclass
@@ -21,7 +34,14 @@ class Report:
     counts: Counter[tuple[Severity, str]] = field(default_factory=Counter)
     """By severity and code, of all of them."""
     rows: int = 0
-    """Good rows."""
+    """Lines with anything on them."""
+    usable_rows: int = 0
+    """Those that are trained on."""
+    tokens: int = 0
+    """Of the usable rows, after what was cut."""
+    trained_tokens: int = 0
+    longest_row: int = 0
+    """Tokens, before anything is cut."""
 
     def add(self, finding: Finding) -> None:
         """Errors push kept findings of less weight out, so that a fault is always shown."""
@@ -30,6 +50,12 @@ class Report:
             self.kept.append(finding)
         elif finding.severity is Severity.ERROR:
             self._replace_milder(finding)
+
+    def count_usable(self, *, tokens: int, trained: int) -> None:
+        """One more row that is trained on."""
+        self.usable_rows += 1
+        self.tokens += tokens
+        self.trained_tokens += trained
 
     def count(self, severity: Severity) -> int:
         return sum(n for (found, _), n in self.counts.items() if found is severity)
@@ -53,6 +79,38 @@ class Report:
                 del self.kept[index]
                 self.kept.append(finding)
                 return
+
+    @property
+    def warnings(self) -> int:
+        return self.count(Severity.WARNING)
+
+    def by_code(self) -> list[CodeCount]:
+        """How often each thing was found: errors first, then the most frequent."""
+        found = (CodeCount(code, severity, n) for (severity, code), n in self.counts.items())
+        order = list(Severity)
+        return sorted(found, key=lambda c: (order.index(c.severity), -c.count, c.code))
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {
+            **{name: getattr(self, name) for name in _NUMBERS},
+            "counts": [asdict(count) for count in self.by_code()],
+            "kept": [asdict(finding) for finding in self.kept],
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Report":
+        counts = [CodeCount(**count) for count in fields["counts"]]
+        kept = [
+            Finding(**{**finding, "severity": Severity(finding["severity"])})
+            for finding in fields["kept"]
+        ]
+        numbers = {name: fields[name] for name in _NUMBERS}
+        return cls(
+            kept=kept,
+            counts=Counter({(Severity(c.severity), c.code): c.count for c in counts}),
+            **numbers,
+        )
 
 
 def invalid_file(message: str, *, param: str) -> InvalidTrainingFile:

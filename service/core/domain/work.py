@@ -11,6 +11,8 @@ class WorkKind(StrEnum):
     TRAINING = "training"
     BATCH = "batch"
     WEBHOOK = "webhook"
+    IMPORT = "import"
+    EXPORT = "export"
 
 
 class WorkRequest(StrEnum):

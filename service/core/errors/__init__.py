@@ -6,6 +6,7 @@ ServiceError
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   ├── GraderUnavailable
+│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
 │   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
@@ -13,7 +14,8 @@ ServiceError
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
-│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
+│       OperationNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -72,6 +74,12 @@ from service.core.errors.jobs import (
     PermissionNotFound,
     RecordNotFound,
 )
+from service.core.errors.operations import (
+    ExportRefused,
+    InvalidAdapter,
+    OperationNotCancellable,
+    OperationNotFound,
+)
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
     ChatTemplateError,
@@ -115,6 +123,7 @@ __all__ = [
     "EngineCrashed",
     "EngineOverloaded",
     "EngineUnavailable",
+    "ExportRefused",
     "FileInUse",
     "FileNotFound",
     "Forbidden",
@@ -122,6 +131,7 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",
+    "InvalidAdapter",
     "InvalidCursor",
     "InvalidHyperparameter",
     "InvalidIdempotencyKey",
@@ -139,6 +149,8 @@ __all__ = [
     "ModelNotFound",
     "NoTrainableTokens",
     "NotFound",
+    "OperationNotCancellable",
+    "OperationNotFound",
     "OutOfMemory",
     "PayloadTooLarge",
     "PermissionNotFound",

@@ -24,6 +24,7 @@ from service.core.tables.jobs import (
     training_states,
 )
 from service.core.tables.models import models
+from service.core.tables.operations import operations
 from service.core.tables.schema import OPERATOR_TABLES, metadata
 from service.core.tables.webhooks import webhook_deliveries, webhook_endpoints
 from service.core.tables.work import work
@@ -46,6 +47,7 @@ __all__ = [
     "jobs",
     "metadata",
     "models",
+    "operations",
     "organizations",
     "projects",
     "stored_completion_metadata",

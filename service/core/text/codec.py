@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from service.core.errors import ChatTemplateError
 from service.core.text.assets import TextAssets
@@ -99,23 +100,10 @@ class TextCodec:
             weights = (0.0, *weights[1:])
         return TrainingTokens((*context, *answer), weights)
 
-    def document_row(self, text: str) -> TrainingTokens:
-        """Tokens of raw text: all of it is trained, and its end."""
-        tokens = self.encode_document(text)
-        return TrainingTokens(tuple(tokens), (0.0, *(1.0,) * (len(tokens) - 1)))
-
-    def encode_document(self, text: str) -> list[int]:
-        """Ids of a whole text, up to the end of it: what a head reads of a text."""
-        return self.encode_text(text) + self._eos()
-
-    def encode_conversation(
-        self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
-    ) -> list[int]:
-        """Ids of a whole conversation: what a head reads of it. Raises ChatTemplateError."""
-        rendered = self._chat_template().render(
-            self._prepared(messages), tools=self._guard.protect(tools), add_generation_prompt=False
-        )
-        return self._guard.encode(rendered).ids
+    def special_token_in(self, value: Any) -> str | None:
+        """The first string within messages or texts that looks like a special token of the model;
+        it will not become one."""
+        return self._guard.first_in(value)
 
     def new_stream(
         self, *, stop: Sequence[str] = (), visible: Mapping[int, str] | None = None

@@ -19,9 +19,14 @@ def read_labelled(line: int, fields: Mapping[str, Any]) -> LabelledRow:
     text = checked_text(fields["text"]) if "text" in fields else None
     messages = check_messages(fields["messages"], weights=False) if text is None else None
     label = fields.get("label")
-    is_multi = isinstance(label, list)
-    labels = tuple(dict.fromkeys(map(_checked, label if is_multi else [label])))
-    return LabelledRow(line, text, messages, labels, is_multi)
+    labels = label if isinstance(label, list) else [label]
+    return LabelledRow(
+        line,
+        text,
+        messages,
+        labels=tuple(dict.fromkeys(map(_checked, labels))),
+        is_multi=isinstance(label, list),
+    )
 
 
 def _checked(label: Any) -> str:

@@ -1,11 +1,11 @@
-"""From a line to a row of one kind."""
+"""From a line's object to a row of one kind."""
 
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from service.core.datasets.findings import BadLine
 from service.core.datasets.parsing.conversation import read_conversation
-from service.core.datasets.parsing.json_line import parse_object, shown
+from service.core.datasets.parsing.json_line import shown
 from service.core.datasets.parsing.labelled import read_labelled
 from service.core.datasets.parsing.preference import OUTPUT_KEYS, read_preference
 from service.core.datasets.parsing.prompt import read_prompt
@@ -43,11 +43,6 @@ _NEEDED: Mapping[RowKind, str] = {
     RowKind.TEXT: 'no "text"',
     RowKind.LABELLED: 'no "text" or "messages" with a "label"',
 }
-
-
-def parse_line(number: int, line: bytes, kind: RowKind) -> Row:
-    """The example on a line. Raises BadLine."""
-    return parse_fields(number, parse_object(number, line), kind)
 
 
 def parse_fields(number: int, fields: Mapping[str, Any], kind: RowKind) -> Row:

@@ -8,10 +8,10 @@ from service.core.datasets.parsing.messages import check_message, check_messages
 from service.core.datasets.parsing.tools import read_tools
 from service.core.datasets.rows import Message, PreferenceRow
 
-_PREFERRED = ("preferred_output", "preferred_completion")
-_REJECTED = ("non_preferred_output", "non_preferred_completion")
+PREFERRED = ("preferred_output", "preferred_completion")
+REJECTED = ("non_preferred_output", "non_preferred_completion")
 """Each with the name that OpenAI used before."""
-OUTPUT_KEYS = frozenset(_PREFERRED + _REJECTED)
+OUTPUT_KEYS = frozenset(PREFERRED + REJECTED)
 INPUT_KEYS = frozenset({"messages", "tools", "functions", "parallel_tool_calls"})
 
 
@@ -27,7 +27,7 @@ def read_preference(line: int, fields: Mapping[str, Any]) -> PreferenceRow:
             "has an input that ends with an assistant message",
             "move it into the two outputs: they are what the assistant says next",
         )
-    preferred, rejected = _answer(fields, _PREFERRED), _answer(fields, _REJECTED)
+    preferred, rejected = _answer(fields, PREFERRED), _answer(fields, REJECTED)
     if preferred == rejected:
         raise BadLine(
             "same_outputs",
@@ -44,7 +44,7 @@ def _answer(fields: Mapping[str, Any], names: tuple[str, str]) -> Message:
     messages = [given] if isinstance(given, dict) else given
     if not isinstance(messages, list) or len(messages) != 1:
         raise BadLine("wrong_output", f'needs "{name}" as a list of one assistant message')
-    message = messages[0]
+    message: Message = messages[0]
     check_message(f'the message of "{name}"', message, weights=False)
     if message["role"] != "assistant":
         raise BadLine(
