@@ -85,6 +85,20 @@ class Settings(BaseSettings):
     """Lets webhooks go to private and loopback addresses and over plain HTTP. For development: with
     it, whoever has an API key can reach the server's own network."""
 
+    grader_seconds: float = Field(60, gt=0, le=600)
+    """Longest run of a Python grader on one sample."""
+    grader_memory_bytes: int = Field(1024**3, ge=64 * 1024**2)
+    """Address space of a Python grader; as many run at once as the machine has cores."""
+    grader_packages: Path | None = None
+    """A folder of Python packages that graders may import besides the standard library, as
+    `pip install --target FOLDER numpy` fills it. Whoever writes a grader can read all of it."""
+    grader_endpoint_url: str | None = None
+    """Base URL (with `/v1`) of an OpenAI-compatible server whose models may grade too."""
+    grader_endpoint_key: SecretStr | None = None
+    """Its API key, if it wants one. All projects grade at its expense."""
+    grader_endpoint_models: str = ""
+    """Comma-separated names of its models; a name of this list never means a model served here."""
+
     engine_host: str = "127.0.0.1"
     """Where the engine listens."""
     engine_port: int = Field(8001, ge=0, le=65535)
@@ -168,6 +182,12 @@ class Settings(BaseSettings):
         if self.embedding_models != _AUTO:
             return _sources(self.embedding_models)
         return _sources(_DEFAULT_EMBEDDER) if find_spec(_DEFAULT_EMBEDDER_PACKAGE) else {}
+
+    @cached_property
+    def grader_models(self) -> frozenset[str]:
+        """Names of the grading models elsewhere; none without an address."""
+        names = (name.strip() for name in self.grader_endpoint_models.split(","))
+        return frozenset(filter(None, names)) if self.grader_endpoint_url else frozenset()
 
     @property
     def heartbeat_seconds(self) -> float:

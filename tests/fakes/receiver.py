@@ -21,11 +21,12 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`replies` are used up one by one; then it answers 204."""
+    """`replies` are used up one by one, with `content` as JSON; then it answers 204."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
     replies: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    content: str = ""
 
 
 @contextmanager
@@ -42,8 +43,11 @@ def running_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             self.send_response(status)
             for name, value in extra.items():
                 self.send_header(name, value)
-            self.send_header("content-length", "0")
+            content = receiver.content.encode() if status != 204 else b""
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Nothing is printed."""

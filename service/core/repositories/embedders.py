@@ -49,6 +49,12 @@ class EmbedderRepository:
             raise ModelNotFound(f"There is no embedding model {name!r}.", param="model")
         return found
 
+    def first(self) -> EmbeddingModel:
+        """Raises ModelNotFound where none is served."""
+        for model in self.list():
+            return model
+        raise ModelNotFound("This server has no embedding model.")
+
     def list(self) -> list[EmbeddingModel]:
         """The operator's order."""
         rows = self._connection.execute(
