@@ -74,7 +74,9 @@ class Engine:
         }
         self._sessions = TrainingSessions(runners, source, limits, self._lock, self._wake)
         self._storing = ThreadPoolExecutor(_STORING_THREADS, thread_name_prefix="engine-store")
-        self._training = TrainingLoop(self._sessions, sink, limits, self._lock, self._storing)
+        self._training = TrainingLoop(
+            self._sessions, sink, limits, self._lock, self._storing, self._streams
+        )
         self._embedders = tuple(embedder.state for embedder in embedders)
         self._embeddings = EmbeddingQueue(embedders)
         self._thread = threading.Thread(target=self._run, name="engine-loop", daemon=True)

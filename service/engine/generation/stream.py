@@ -31,6 +31,8 @@ class Stream:
     rules: LogitRules | None = None
     """None for most streams: their logits stay as they are."""
     guiding: Future[LLMatcher] | None = None
+    is_drawn: bool = False
+    """For a training session: its answer holds the stop token too."""
     scored: int = 1
     """Tokens of the prompt whose log-probabilities were reported; the first has none."""
 

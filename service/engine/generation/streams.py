@@ -7,7 +7,13 @@ from itertools import count
 import torch
 
 from service.core.engine_protocol import AddRequest, FinishReason, StreamTokens, TokenLogprob
-from service.core.errors import AdapterCorrupt, ContextLengthExceeded, InvalidRequest, ServiceError
+from service.core.errors import (
+    AdapterCorrupt,
+    ContextLengthExceeded,
+    InvalidRequest,
+    ServiceError,
+    TrainingDiverged,
+)
 from service.engine.generation.frames import FrameCollector
 from service.engine.generation.guides import GuideCompiler
 from service.engine.generation.kv_cache import KvCache
@@ -16,6 +22,7 @@ from service.engine.generation.passes import Sampled, StreamPasses
 from service.engine.generation.resident_adapters import ResidentAdapters
 from service.engine.generation.stream import Stream
 from service.engine.interface import FrameSink
+from service.engine.layers import ServedAdapter
 from service.engine.parts import AdapterSource, EngineLimits
 from service.engine.runner import BaseRunner
 
@@ -60,13 +67,29 @@ class BaseStreams:
         return len(self._waiting) + len(self._running)
 
     @property
+    def drawn(self) -> int:
+        """Of these, streams of training sessions."""
+        return sum(stream.is_drawn for stream in (*self._waiting, *self._running))
+
+    @property
     def can_step(self) -> bool:
         """Whether a step would compute something or bring something to its end."""
         return bool(self._running) or any(stream.is_ready for stream in self._waiting)
 
     def add(self, request: AddRequest, sink: FrameSink) -> None:
         """Put a stream into the waiting line, or end it with its error."""
-        stream = Stream(request, sink, next(self._arrivals))
+        self._add(Stream(request, sink, next(self._arrivals)))
+
+    def add_drawn(
+        self, request: AddRequest, sink: FrameSink, adapter: ServedAdapter | None
+    ) -> None:
+        """As `add`, with weights in training. The stop token is told like the others."""
+        stream = Stream(request, sink, next(self._arrivals), is_drawn=True)
+        stream.adapter = adapter
+        self._add(stream)
+
+    def _add(self, stream: Stream) -> None:
+        request, sink = stream.request, stream.sink
         stream.rules = LogitRules.of(
             request.sampling, request.tokens, device=self._runner.base.device
         )
@@ -191,11 +214,14 @@ class BaseStreams:
             raise _not_finite(stream)
         if stream.answered == sampling.max_tokens:  # nothing was to be drawn
             self._finish(stream, "length")
-        elif token in sampling.stop_token_ids:
+            return
+        logprobs = () if sampled.logprob is None else (sampled.logprob,)
+        if token in sampling.stop_token_ids:
+            if stream.is_drawn:
+                self._report(stream, tokens=(token,), logprobs=logprobs)
             self._finish(stream, "stop")
         else:
             stream.append(token)
-            logprobs = () if sampled.logprob is None else (sampled.logprob,)
             self._report(stream, tokens=(token,), logprobs=logprobs)
             self._finish_if_complete(stream)
 
@@ -244,6 +270,10 @@ class BaseStreams:
 
 def _not_finite(stream: Stream) -> ServiceError:
     delta = stream.request.model.delta
+    if stream.is_drawn:
+        return TrainingDiverged(
+            "the weights in training give numbers that are not finite: lower the learning rate"
+        )
     if delta is None:
         return ServiceError("the base gave numbers that are not finite")
     return AdapterCorrupt(f"adapter {delta.id} gives numbers that are not finite")

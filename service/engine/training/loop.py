@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +16,14 @@ from service.core.engine_protocol import (
     OptimStep,
     OptimStepDone,
     Result,
+    Sample,
     Save,
     SaveSnapshotTaken,
     SaveStored,
 )
-from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
+from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged, UnsupportedParameter
+from service.engine.generation.streams import BaseStreams
+from service.engine.layers import ServedAdapter
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.runner import BaseRunner
 from service.engine.training.losses import check_rows
@@ -32,6 +35,7 @@ from service.engine.training.passes import (
     measure_and_differentiate,
 )
 from service.engine.training.reports import first_not_finite
+from service.engine.training.sampling import SampleRun
 from service.engine.training.saving import Storing, take_snapshot
 from service.engine.training.session import Computation, Session
 from service.engine.training.sessions import TrainingSessions
@@ -78,21 +82,26 @@ class TrainingLoop:
         limits: EngineLimits,
         lock: threading.RLock,
         storing: Executor,
+        streams: Mapping[str, BaseStreams],
     ) -> None:
+        """`streams`, by base, draw what a `sample` command asks for."""
         self._sessions = sessions
         self._sink = sink
         self._limits = limits
         self._lock = lock
         self._storing = storing
+        self._streams = streams
+        self._sampling: dict[Session, SampleRun] = {}
         self._turn = 0
 
     def step(self, *, streaming: bool) -> None:
-        """The due optimizer steps and snapshots, then one pass.
+        """The due optimizer steps, snapshots and samples, then one pass.
 
         `streaming` keeps the pass short, because somebody waits for the next token.
         """
         with self._lock:
             ready = self._sessions.ready_held()
+        self._abort_sampling_of_ended()
         for session in ready:
             self._run_instant_commands(session)
         shares = [share for session in ready if (share := self._begin(session))]
@@ -109,6 +118,10 @@ class TrainingLoop:
                 self._guard(session, command.seq, partial(self._optimize, session, command))
             elif isinstance(command, Save):
                 self._guard(session, command.seq, partial(self._save, session, command))
+            elif isinstance(command, Sample):
+                self._guard(session, command.seq, partial(self._sample, session, command))
+                if session in self._sampling:
+                    return  # it goes on
             else:
                 return
 
@@ -125,6 +138,31 @@ class TrainingLoop:
         store = take_snapshot(session, command, self._sink)
         self._complete(session, SaveSnapshotTaken(seq=command.seq))
         self._storing.submit(self._store, session, command, store)
+
+    def _sample(self, session: Session, command: Sample) -> None:
+        """Begin it, let it go on, or take its answers."""
+        run = self._sampling.get(session)
+        if run is None:
+            run = self._sampling[session] = self._begin_sampling(session, command)
+        run.feed()
+        if run.is_done:
+            del self._sampling[session]
+            self._complete(session, run.result())
+
+    def _begin_sampling(self, session: Session, command: Sample) -> SampleRun:
+        base, model = session.runner.base, session.model
+        if model.lora is None:
+            raise UnsupportedParameter("only a session that trains an adapter can sample")
+        weights = model.lora.snapshot(model.weights.snapshot(), session.id)
+        adapter = ServedAdapter.cast(weights, dtype=base.dtype, device=base.device)
+        places = max(1, self._limits.max_streams // 2)
+        return SampleRun(session, command, adapter, self._streams[base.name], places=places)
+
+    def _abort_sampling_of_ended(self) -> None:
+        for session, run in tuple(self._sampling.items()):
+            if session.is_closed or session.has_failed:
+                run.abort()
+                del self._sampling[session]
 
     def _store(self, session: Session, command: Save, store: Storing) -> None:
         """On a thread of its own."""

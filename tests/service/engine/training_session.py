@@ -1,25 +1,35 @@
 """A training session of an engine in this process, command by command."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from service.core.engine_protocol import (
     Command,
     CommandBatch,
+    CrossEntropy,
     DeltaRef,
     Forward,
     ForwardBackward,
+    HeadSpec,
     LoraTuning,
+    Loss,
     OpenSession,
     OptimStep,
+    Report,
     Result,
     ResumePoint,
+    Sample,
+    SamplePrompt,
+    Sampling,
     Save,
     TrainingRow,
+    Tuning,
 )
 from service.engine.interface import EngineCore
 from tests.service.engine.real_engine import BASE
 
 LEARNING_RATE = 0.01
+_CROSS_ENTROPY = CrossEntropy()
 
 
 class Job:
@@ -30,7 +40,9 @@ class Job:
         engine: EngineCore,
         name: str = "ftjob-a",
         *,
-        tuning: LoraTuning | None = None,
+        tuning: Tuning | None = None,
+        head: HeadSpec | None = None,
+        base: str = BASE,
         epoch: int = 1,
         seed: int = 7,
         start_from: DeltaRef | None = None,
@@ -43,10 +55,11 @@ class Job:
             OpenSession(
                 job=name,
                 epoch=epoch,
-                base=BASE,
+                base=base,
                 start_from=start_from,
                 resume=resume,
                 tuning=tuning or LoraTuning(rank=4, alpha=8),
+                head=head,
                 seed=seed,
                 key_prefix=self.prefix,
             )
@@ -57,16 +70,53 @@ class Job:
         self._expected = 0
 
     def forward_backward(
-        self, rows: Sequence[TrainingRow], *, step: int = 1, normalizer: float | None = None
+        self,
+        rows: Sequence[TrainingRow],
+        *,
+        step: int = 1,
+        normalizer: float | None = None,
+        loss: Loss = _CROSS_ENTROPY,
     ) -> None:
         """The normalizer is the sum of the weights unless it is given."""
         normalizer = normalizer or sum(sum(row.weights) for row in rows)
         self.send(
-            ForwardBackward(seq=self._next(), step=step, normalizer=normalizer, rows=tuple(rows))
+            ForwardBackward(
+                seq=self._next(), step=step, normalizer=normalizer, rows=tuple(rows), loss=loss
+            )
         )
 
-    def forward(self, rows: Sequence[TrainingRow]) -> None:
-        self.send(Forward(seq=self._next(), step=0, normalizer=1, rows=tuple(rows)))
+    def forward(
+        self,
+        rows: Sequence[TrainingRow],
+        *,
+        loss: Loss = _CROSS_ENTROPY,
+        report: tuple[Report, ...] = (),
+        at_start: bool = False,
+    ) -> None:
+        self.send(
+            Forward(
+                seq=self._next(),
+                step=0,
+                normalizer=1,
+                rows=tuple(rows),
+                loss=loss,
+                report=report,
+                at_start=at_start,
+            )
+        )
+
+    def sample(
+        self, prompts: Sequence[SamplePrompt], *, n: int = 1, step: int = 0, **sampling: Any
+    ) -> None:
+        self.send(
+            Sample(
+                seq=self._next(),
+                step=step,
+                prompts=tuple(prompts),
+                n=n,
+                sampling=Sampling(**sampling),
+            )
+        )
 
     def optimize(
         self,
