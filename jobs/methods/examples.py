@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.methods.seeds import derived_seed
+from service.core.datasets.rows import Message
 from service.core.engine_protocol import Extras, TrainingRow
 
 
@@ -55,7 +56,9 @@ class Example:
     is_multi_label: bool = False
     """Whether several may be."""
     item: Mapping[str, Any] | None = None
-    """What graders may look up about a prompt."""
+    """What graders may look up about a prompt …"""
+    messages: tuple[Message, ...] = ()
+    """… and what it says."""
 
     @property
     def line(self) -> int:

@@ -36,11 +36,36 @@ class Artefacts(Protocol):
 
 
 @dataclass(frozen=True)
+class Answered:
+    """What the policy says to a prompt."""
+
+    prompt: Example
+    text: str
+
+
+class Environment(Protocol):
+    """What a policy lives in."""
+
+    context_length: int
+    stop_token_ids: tuple[int, ...]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of an answer."""
+        ...
+
+    def rewards(self, answers: Sequence[Answered]) -> Sequence[float]:
+        """What each is worth. May raise what ends an attempt."""
+        ...
+
+
+@dataclass(frozen=True)
 class Run:
     """The attempt that trains it."""
 
     session: EngineSession
     artefacts: Artefacts
+    environment: Environment | None = None
+    """Of methods that learn from their own answers."""
     after_step: int = 0
     """A session that was resumed has the steps up to here behind it."""
     told: Sequence[StepReport] = ()

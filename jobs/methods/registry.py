@@ -3,22 +3,24 @@
 from jobs.methods.classification import Classification
 from jobs.methods.method import TrainingMethod
 from jobs.methods.preference import Preference
+from jobs.methods.reinforcement import Reinforcement
 from jobs.methods.reward_model import RewardModel
+from jobs.methods.rlhf import Rlhf
 from jobs.methods.supervised import Supervised
 from jobs.methods.unsupervised import Unsupervised
 from service.core.domain.jobs import FineTuningJob
 from service.core.domain.methods import (
     ClassificationMethod,
     DpoMethod,
+    ReinforcementMethod,
     RewardModelMethod,
+    RlhfMethod,
     SupervisedMethod,
     UnsupervisedMethod,
 )
-from service.core.errors import UnsupportedParameter
 
 
 def method_of(job: FineTuningJob) -> TrainingMethod:
-    """Raises UnsupportedParameter for a method that this worker does not know."""
     match job.method:
         case SupervisedMethod():
             return Supervised()
@@ -30,6 +32,7 @@ def method_of(job: FineTuningJob) -> TrainingMethod:
             return Preference(options)
         case RewardModelMethod():
             return RewardModel(job.tuning)
-    raise UnsupportedParameter(
-        f"This worker does not train with {job.method.type!r}.", param="method.type"
-    )
+        case ReinforcementMethod() as options:
+            return Reinforcement(options)
+        case RlhfMethod() as options:
+            return Rlhf(options)

@@ -40,7 +40,8 @@ def example_of(row: Row, encoded: EncodedRow) -> Example:
             rows = (_token_row(row.line, encoded["row"]),)
             return Example(rows, labels=row.labels, is_multi_label=row.is_multi)
         case ReinforcementRow():
-            return Example((_token_row(row.line, encoded["row"]),), item=row.item)
+            rows = (_token_row(row.line, encoded["row"]),)
+            return Example(rows, item=row.item, messages=row.messages)
     return Example((_token_row(row.line, encoded["row"]),))
 
 

@@ -9,6 +9,7 @@ from jobs.runner import events
 from jobs.runner.artefacts import JobArtefacts
 from jobs.runner.attempt import Attempt
 from jobs.runner.engines import Training, training_session
+from jobs.runner.environment import environment_of
 from jobs.runner.inputs import (
     REPLAY,
     TRAINING,
@@ -60,23 +61,30 @@ def _train(
     saves: SaveRecorder,
 ) -> None:
     session = training.session
-    run = Run(
-        session,
-        JobArtefacts(attempt, inputs.job),
-        after_step=start.step,
-        told=start.told,
-        is_asked_to_stop=lambda: attempt.control.is_asked_to_pause,
-        state_seconds=attempt.resources.settings.state_seconds,
-    )
-    try:
-        for report in inputs.method.train(_plan(attempt, inputs, training), run):
-            saves.take_in(report)
-            recorder.report(report)
-            saves.record(session.take_stored())
-    except TrainingDiverged:
-        saves.record(session.wait_all_stored())  # what was good until then stays
-        patiently(attempt.control, recorder.flush)
-        raise
+
+    def pulse() -> None:
+        attempt.control.check()
+        session.beat()
+
+    with environment_of(attempt, inputs, pulse) as environment:
+        run = Run(
+            session,
+            JobArtefacts(attempt, inputs.job),
+            environment=environment,
+            after_step=start.step,
+            told=start.told,
+            is_asked_to_stop=lambda: attempt.control.is_asked_to_pause,
+            state_seconds=attempt.resources.settings.state_seconds,
+        )
+        try:
+            for report in inputs.method.train(_plan(attempt, inputs, training), run):
+                saves.take_in(report)
+                recorder.report(report)
+                saves.record(session.take_stored())
+        except TrainingDiverged:
+            saves.record(session.wait_all_stored())  # what was good until then stays
+            patiently(attempt.control, recorder.flush)
+            raise
 
 
 @contextmanager
