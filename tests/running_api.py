@@ -16,6 +16,7 @@ from service.api.main import api_uvicorn_config, prepare
 from service.core.database import Database, upgrade
 from service.core.domain.access import Principal
 from service.core.domain.models import Delta
+from service.core.engine_protocol import BaseState, EmbedderState
 from service.core.repositories.access import AccessRepository
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.models import ModelRepository
@@ -68,19 +69,21 @@ class RunningApi:
         assert principal is not None
         return Tenant(principal, key)
 
-    def publish_model(self, tenant: Tenant, name: str, digest: str) -> str:
+    def publish_model(
+        self, tenant: Tenant, name: str, digest: str, *, base: BaseState | EmbedderState = FAKE_BASE
+    ) -> str:
         """As a worker does it, with a checkpoint at step 3; returns the job's id."""
         scope = tenant.principal.scope
         delta = Delta(f"p/{scope.project_id}/{digest}", digest)
         with self.database.transaction() as connection:
-            job = add_job(connection, scope, base=FAKE_BASE.name)
+            job = add_job(connection, scope, base=base.name)
             CheckpointRepository(connection, scope).add(
                 job.id, tuned_model=name, step=3, metrics={}, delta=delta
             )
             ModelRepository(connection, scope).add(
                 name,
-                base=FAKE_BASE.name,
-                base_digest=FAKE_BASE.digest,
+                base=base.name,
+                base_digest=base.digest,
                 job_id=job.id,
                 delta=delta,
             )

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,8 +16,8 @@ from service.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_ROWS = 64
-"""In one request."""
+_AT_ONCE = 16
+"""Answers being scored; the engine computes them together."""
 _PATIENCE_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
 _OUR_TROUBLE = (401, 429)
@@ -53,22 +54,25 @@ class RewardModelClient:
     def score(self, answers: Sequence[Answered]) -> list[float]:
         """Raises TrainingFailed for a model that is gone or gives no score, EngineUnavailable when
         patience ends, and what `pulse` raises."""
-        conversations = [
-            [*map(dict, answer.prompt.messages), {"role": "assistant", "content": answer.text}]
-            for answer in answers
-        ]
-        scores: list[float] = []
-        for start in range(0, len(conversations), _ROWS):
-            body = {"model": self._model, "input": conversations[start : start + _ROWS]}
-            scores += [row["score"] for row in self._post(body)["data"]]
-        if any(score is None for score in scores):
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            scores = [pool.submit(self._score, answer) for answer in answers]
+            while not all(score.done() for score in scores):
+                wait(scores, timeout=_PAUSE_SECONDS)
+                self._pulse()
+        return [score.result() for score in scores]
+
+    def _score(self, answer: Answered) -> float:
+        """On a thread of its own."""
+        said = {"role": "assistant", "content": answer.text}
+        messages = [*map(dict, answer.prompt.messages), said]
+        score = self._post({"model": self._model, "input": messages})["data"][0]["score"]
+        if score is None:
             raise TrainingFailed(f"{self._model!r} is no reward model: it gives no scores.")
-        return scores
+        return float(score)
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
-            self._pulse()
             try:
                 response = self._http.post("/v1/classify", json=body)
             except httpx2.TransportError as error:

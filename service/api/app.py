@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from service.api import error_handlers
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
+from service.api.classify.routes import router as classify
 from service.api.completions.routes import router as completions
 from service.api.embeddings.routes import router as embeddings
 from service.api.files.routes import UPLOAD_PATH
@@ -59,7 +60,16 @@ def create_app(settings: Settings) -> FastAPI:
     error_handlers.install(app)
     for router in (
         *(files, uploads, fine_tuning, job_records, permissions, graders, models, chat),
-        *(completions, embeddings, stored_completions, batches, webhooks, internal, health),
+        *(
+            completions,
+            embeddings,
+            classify,
+            stored_completions,
+            batches,
+            webhooks,
+            internal,
+            health,
+        ),
     ):
         app.include_router(router)
     upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)

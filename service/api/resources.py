@@ -12,7 +12,7 @@ from service.api.health.readiness import Readiness
 from service.api.ringer import Ringer
 from service.core.database import Database
 from service.core.encryption import Cipher
-from service.core.engine_client import EmbeddingClient, GenerationClient
+from service.core.engine_client import ClassificationClient, EmbeddingClient, GenerationClient
 from service.core.graders import PythonCode
 from service.core.graders.endpoint import ModelEndpoint
 from service.core.queue import Doorbell, connect_redis
@@ -36,6 +36,7 @@ class Resources:
     generation: GenerationClient
     codecs: CodecCache
     embedding: EmbeddingClient
+    classification: ClassificationClient
     embedding_codecs: EmbeddingCodecCache
     readiness: Readiness
     upload_slots: CapacityLimiter
@@ -60,6 +61,7 @@ class Resources:
             generation=GenerationClient(internal_token=token),
             codecs=CodecCache(store, settings.cache_dir),
             embedding=EmbeddingClient(internal_token=token),
+            classification=ClassificationClient(internal_token=token),
             embedding_codecs=EmbeddingCodecCache(store, settings.cache_dir),
             readiness=Readiness(database, redis, store, pool=settings.pool),
             upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
@@ -73,6 +75,7 @@ class Resources:
         await self.generation.aclose()
         await self.embedding.aclose()
         await self.grader_endpoint.aclose()
+        await self.classification.aclose()
         self.redis.close()
         self.rate_limits.close()
         self.database.dispose()

@@ -6,9 +6,10 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, sele
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
-from service.core.domain.models import Delta, ResolvedModel, TunedModel
-from service.core.errors import ModelNotFound
+from service.core.domain.models import Delta, EmbeddingModel, ResolvedModel, TunedModel
+from service.core.errors import InvalidRequest, ModelNotFound
 from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.embedders import EmbedderRepository
 from service.core.repositories.permissions import PermissionRepository, is_granted
 from service.core.repositories.registry import RegistryRepository
 from service.core.tables import jobs, models
@@ -76,14 +77,33 @@ class ModelRepository:
         CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
         return model
 
+    def find_on_embedder(self, name: str) -> tuple[EmbeddingModel, Delta] | None:
+        """A head that was tuned on an embedding model, and that model; None for any other name.
+
+        Raises ModelNotFound.
+        """
+        if RegistryRepository(self._connection).find_base(name) is not None:
+            return None
+        base_name, delta = self._find_delta(name)
+        embedder = EmbedderRepository(self._connection).find(base_name)
+        return None if embedder is None else (embedder, delta)
+
     def resolve(self, name: str) -> ResolvedModel:
-        """What `name` means now: a base, a tuned model or a checkpoint. Raises ModelNotFound."""
+        """What `name` means now: a base, or a tuned model or checkpoint on one.
+
+        Raises ModelNotFound, and InvalidRequest for a head on an embedding model.
+        """
         registry = RegistryRepository(self._connection)
         base = registry.find_base(name)
         if base is not None:
             return ResolvedModel(name, base, None)
         base_name, delta = self._find_delta(name)
         base = registry.find_base(base_name)
+        if base is None and EmbedderRepository(self._connection).find(base_name) is not None:
+            raise InvalidRequest(
+                f"{name!r} answers with labels and not with text; POST it to /v1/classify.",
+                param="model",
+            )
         if base is None:
             raise model_not_found(name)
         return ResolvedModel(name, base, delta)

@@ -21,6 +21,10 @@ class LoadedEmbedder:
     """Over all tokens; else the first token's vector stands for the row."""
     normalizes: bool
 
+    @property
+    def vocabulary(self) -> int:
+        return int(self.model.config.vocab_size)
+
     @torch.inference_mode()
     def embed(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
         """(rows, dimensions), on the CPU."""

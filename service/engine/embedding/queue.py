@@ -77,9 +77,8 @@ class EmbeddingQueue:
 
 def _check_rows(embedder: LoadedEmbedder, request: EmbedRequest) -> None:
     """A row that the model cannot take would end the step loop, not a request."""
-    vocabulary = int(embedder.model.config.vocab_size)
     for row in request.rows:
         if not 0 < len(row) <= embedder.state.context_length:
             raise InvalidRequest(f"a row has {len(row)} tokens", param="input")
-        if min(row) < 0 or max(row) >= vocabulary:
+        if min(row) < 0 or max(row) >= embedder.vocabulary:
             raise InvalidRequest("a row has a token that the model does not know", param="input")

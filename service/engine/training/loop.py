@@ -57,13 +57,16 @@ class _Share:
     @property
     def part(self) -> PassPart:
         command = self.computation.command
+        measuring = command if isinstance(command, Forward) else None
         return PassPart(
             self.session.model,
             self.batch.rows,
             command.normalizer,
             self.session.request.seed,
             command.step,
-            at_start=isinstance(command, Forward) and command.at_start,
+            command.loss,
+            measuring.report if measuring else (),
+            at_start=measuring is not None and measuring.at_start,
         )
 
     @property

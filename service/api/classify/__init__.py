@@ -1,0 +1,1 @@
+"""Classification: texts or conversations become labels or scores."""
