@@ -9,7 +9,6 @@ from jobs.runner.patience import patiently
 from jobs.runner.session import StoredSave
 from service.core.domain.jobs import FineTuningJob
 from service.core.domain.models import Delta
-from service.core.domain.tunings import TuningType
 from service.core.ids import checkpoint_model_name
 from service.core.manifest import MANIFEST_NAME, Manifest, ManifestFile
 from service.core.object_keys import adapter_prefix, state_prefix
@@ -20,13 +19,6 @@ from service.core.repositories.states import StateRepository
 from service.core.repositories.work import WorkRepository
 
 _ADAPTER, _STATE = "adapter/", "state/"
-_KINDS: Mapping[TuningType, str] = {
-    "lora": "lora",
-    "full": "overlay",
-    "partial": "overlay",
-    "head": "head",
-}
-"""Of the delta that each tuning makes."""
 
 
 def record_save(
@@ -45,7 +37,7 @@ def record_save(
 
     def store_manifest(kind: str, folder: str, key: str) -> Delta | None:
         files = tuple(
-            ManifestFile(file.name.removeprefix(folder), file.bytes, file.sha256)
+            ManifestFile(file.name.removeprefix(folder), file.bytes, file.sha256, file.key)
             for file in save.files
             if file.name.startswith(folder)
         )
@@ -53,7 +45,7 @@ def record_save(
         return _complete(attempt, key, manifest) if files else None
 
     state = store_manifest("state", _STATE, state_prefix(*place))
-    delta = store_manifest(_KINDS[job.tuning.type], _ADAPTER, adapter_prefix(*place))
+    delta = store_manifest(_delta_kind(job), _ADAPTER, adapter_prefix(*place))
 
     def add_rows() -> None:
         with attempt.writing() as connection:
@@ -77,6 +69,12 @@ def record_save(
 
     patiently(attempt.control, add_rows)
     return delta
+
+
+def _delta_kind(job: FineTuningJob) -> str:
+    """What is an adapter and nothing else says so, for readers that know no other delta."""
+    has_head = job.method.type in ("classification", "reward_model")
+    return "lora" if job.tuning.type == "lora" and not has_head else "delta"
 
 
 def _complete(attempt: Attempt, key: str, manifest: Manifest) -> Delta:

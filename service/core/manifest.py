@@ -18,6 +18,8 @@ class ManifestFile:
     name: str
     bytes: int
     sha256: str
+    key: str | None = None
+    """Where it lies if not there: a file shared with another delta."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Manifest:
     """A delta over a base, complete."""
 
     kind: str
-    """`lora`; `state` for what only resuming needs."""
+    """`delta` for what answers, whose parts show in its files' names; `lora` in older manifests of
+    adapters alone; `state` for what only resuming needs."""
     base: str
     base_digest: str
     job: str
@@ -35,7 +38,11 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Canonical JSON: equal manifests have equal bytes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        fields = asdict(self)
+        for file in fields["files"]:
+            if file["key"] is None:
+                del file["key"]
+        return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def digest(self) -> str:

@@ -17,6 +17,13 @@ from tests.fakes.engine import FakeEngine
 from tests.running_api import RunningApi, Tenant
 
 BASE = "smollm2-135m-instruct"
+GRADER = {
+    "type": "string_check",
+    "name": "right",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.right}}",
+    "operation": "eq",
+}
 ROWS = b'{"prompt":"a","completion":"b"}\n'
 
 
@@ -299,21 +306,53 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, file_id: str, model: 
 @pytest.mark.parametrize(
     ("extra", "code", "param"),
     [
-        ({"method": {"type": "dpo", "dpo": {}}}, "unsupported_parameter", "method.type"),
+        ({"method": {"type": "kto"}}, "unsupported_parameter", "method.type"),
+        (
+            {"method": {"type": "dpo", "dpo": {"hyperparameters": {"gamma": 1}}}},
+            "invalid_value",
+            "method.dpo.hyperparameters.gamma",
+        ),
+        (
+            {"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0}}}},
+            "invalid_value",
+            "method.dpo.hyperparameters.beta",
+        ),
+        ({"method": {"type": "rlhf"}}, "invalid_value", "method.rlhf.reward_model"),
+        ({"method": {"type": "reinforcement"}}, "invalid_value", "method.reinforcement.grader"),
+        (
+            {"method": {"type": "rlhf", "rlhf": {"reward_model": BASE}}},
+            "invalid_value",
+            "method.rlhf.reward_model",
+        ),
+        (
+            {
+                "method": {"type": "reinforcement", "reinforcement": {"grader": GRADER}},
+                "tuning": {"type": "full"},
+            },
+            "unsupported_parameter",
+            "tuning.type",
+        ),
+        (
+            {"method": {"type": "unsupervised", "unsupervised": {"replay_ratio": 0.5}}},
+            "invalid_value",
+            "method.unsupervised.replay_ratio",
+        ),
         (
             {"method": {"type": "supervised", "dpo": {}}},
             "unsupported_parameter",
             "method.dpo",
         ),
-        ({"tuning": {"type": "full"}}, "unsupported_parameter", "tuning.type"),
-        ({"tuning": {"use_dora": True}}, "unsupported_parameter", "tuning.use_dora"),
+        ({"tuning": {"type": "qlora"}}, "unsupported_parameter", "tuning.type"),
+        ({"tuning": {"type": "head"}}, "unsupported_parameter", "tuning.type"),
+        ({"tuning": {"type": "full", "rank": 8}}, "unsupported_parameter", "tuning.rank"),
+        ({"tuning": {"type": "partial"}}, "invalid_value", "tuning"),
         ({"tuning": {"rank": 0}}, "invalid_value", "tuning.rank"),
         (
             {"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]},
             "unsupported_parameter",
             "integrations",
         ),
-        ({"exact": True}, "unsupported_parameter", "exact"),
+        ({"exact": "yes"}, "invalid_value", "exact"),
         ({"suffix": "a:b"}, "invalid_value", "suffix"),
         ({"suffix": ""}, "invalid_value", "suffix"),
         ({"seed": -1}, "invalid_value", "seed"),
@@ -322,7 +361,7 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, file_id: str, model: 
         ({"hyperparameters": {"n_epochs": 51}}, "invalid_value", "hyperparameters.n_epochs"),
         (
             {"hyperparameters": {"max_seq_length": 1}},
-            "unsupported_parameter",
+            "invalid_value",
             "hyperparameters.max_seq_length",
         ),
         (

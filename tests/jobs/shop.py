@@ -22,9 +22,11 @@ from service.core.domain.jobs import (
     FineTuningJob,
     JobEvent,
     JobStatus,
+    StartPoint,
 )
+from service.core.domain.methods import Method
 from service.core.domain.models import TunedModel
-from service.core.domain.tunings import LoraTuningSpec
+from service.core.domain.tunings import LoraTuningSpec, TuningSpec
 from service.core.domain.work import Claim, WorkKind
 from service.core.hyperparameters import Hyperparameters
 from service.core.ids import new_file_id, new_job_id, tuned_model_name
@@ -98,6 +100,9 @@ class Shop:
         validation_lines: Sequence[str] | None = None,
         hyperparameters: Hyperparameters = SMALL,
         base: str = BASE,
+        method: Method | None = None,
+        tuning: TuningSpec | None = None,
+        start: StartPoint | None = None,
     ) -> str:
         """A job whose files await validation; bytes are a file in some other format."""
         written = isinstance(lines, bytes)
@@ -114,7 +119,9 @@ class Shop:
                 suffix="shop",
                 seed=7,
                 hyperparameters=hyperparameters,
-                tuning=LoraTuningSpec(),
+                tuning=tuning or LoraTuningSpec(),
+                method=method,
+                start=start,
                 reserved_model_name=tuned_model_name(base, self.scope.organization, "shop"),
                 metadata=None,
             )

@@ -212,6 +212,7 @@ class TrainingLoop:
                 self._run_pass([share])
             return
         for share, outcome in zip(shares, outcomes, strict=True):
+            share.computation.is_mixed |= len(shares) > 1
             seq = share.computation.command.seq
             self._guard(share.session, seq, partial(self._take, share, outcome))
 
@@ -265,13 +266,17 @@ def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
 
 def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
     """The first, and what fits beside it: the same base, the same kind of command, whole
-    micro-batches, at most one a job, since its activations are what a pass needs memory for."""
+    micro-batches, at most one a job, since its activations are what a pass needs memory for; and
+    nothing beside a job that wants its passes for itself."""
     first = shares[0]
+    if first.session.request.exact:
+        return [first]
     chosen, tokens = [first], first.batch.tokens
     for share in shares[1:]:
         same_base = share.runner is first.runner
         same_kind = share.computation.command.op == first.computation.command.op
-        if same_base and same_kind and tokens + share.batch.tokens <= budget:
+        is_shared = not share.session.request.exact
+        if is_shared and same_base and same_kind and tokens + share.batch.tokens <= budget:
             chosen.append(share)
             tokens += share.batch.tokens
     return chosen

@@ -21,6 +21,7 @@ from service.core.errors import (
     TooManyRequests,
     UnsupportedParameter,
 )
+from service.engine.environment import environment_of
 from service.engine.generation.resident_adapters import check_fit
 from service.engine.parts import AdapterSource, EngineLimits
 from service.engine.runner import BaseRunner
@@ -72,6 +73,7 @@ class TrainingSessions:
                 base_digest=session.runner.base.digest,
                 trainable_parameters=session.model.weights.size,
                 next_seq=session.next_seq,
+                environment=environment_of(session.runner.base),
             )
 
     def append(self, session: str, batch: CommandBatch) -> CommandsAccepted:
