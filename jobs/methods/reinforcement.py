@@ -5,8 +5,11 @@ mean, in the group's standard deviations. One step a rollout, so that every step
 the reference is a term of the loss.
 """
 
+import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from jobs.methods.method import Plan, Run, TrainingMethod
 from jobs.methods.policy_loop import Experience, PolicyStrategy, train_policy
@@ -14,7 +17,7 @@ from jobs.methods.reporting import StepReport
 from jobs.methods.rollouts import Drawing
 from service.core.datasets import RowKind
 from service.core.domain.methods import ReinforcementMethod
-from service.core.engine_protocol import Policy, PolicyExtras
+from service.core.engine_protocol import Guide, Policy, PolicyExtras
 
 _LEAST_DEVIATION = 1e-4
 """A group of equal rewards has no advantage, and not an infinite one."""
@@ -37,10 +40,13 @@ class Grpo(PolicyStrategy):
 
     def __init__(self, options: ReinforcementMethod, batch_size: int) -> None:
         group = max(2, round(options.samples_per_prompt * options.compute_multiplier))
-        self.drawing = Drawing(group, options.temperature, options.max_completion_tokens)
-        self.eval_drawing = Drawing(
-            options.eval_samples, options.temperature, options.max_completion_tokens
+        self.drawing = Drawing(
+            group,
+            options.temperature,
+            options.max_completion_tokens,
+            guide_of(options.response_format),
         )
+        self.eval_drawing = replace(self.drawing, per_prompt=options.eval_samples)
         self.eval_interval = options.eval_interval
         self.loss = Policy(
             clip_low=options.clip_range,
@@ -64,6 +70,14 @@ class Grpo(PolicyStrategy):
                 advantages, experience.old, experience.reference, strict=True
             )
         ]
+
+
+def guide_of(form: Mapping[str, Any] | None) -> Guide | None:
+    """Of a chat request's `response_format`; None where any text will do."""
+    if form is None or form["type"] == "text":
+        return None
+    schema = (form.get("json_schema") or {}).get("schema") or {"type": "object"}
+    return Guide(json_schema=json.dumps(schema))
 
 
 def group_advantages(rewards: list[float], size: int) -> list[float]:

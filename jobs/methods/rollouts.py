@@ -10,7 +10,7 @@ from jobs.methods.examples import Example, TokenRow
 from jobs.methods.method import Answered, Environment
 from jobs.methods.seeds import derived_seed
 from jobs.runner.session import EngineSession
-from service.core.engine_protocol import FinishReason, Sample, SamplePrompt, Sampling
+from service.core.engine_protocol import FinishReason, Guide, Sample, SamplePrompt, Sampling
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Drawing:
     per_prompt: int
     temperature: float
     max_tokens: int
+    guide: Guide | None = None
+    """What an answer must look like."""
 
 
 def draw(
@@ -56,6 +58,7 @@ def draw(
         max_tokens=max(1, min(drawing.max_tokens, room)),
         temperature=drawing.temperature,
         stop_token_ids=environment.stop_token_ids,
+        guide=drawing.guide,
     )
     asked = tuple(
         SamplePrompt(line=prompt.line, tokens=tuple(prompt.rows[0].tokens)) for prompt in prompts

@@ -28,9 +28,9 @@ METHODS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {
             "grader": GRADER,
             "response_format": {"type": "json_object"},
-            "hyperparameters": {"eval_interval": 5, "reasoning_effort": "low"},
+            "hyperparameters": {"eval_interval": 5},
         },
-        {"eval_interval": 5, "reasoning_effort": "low", "compute_multiplier": 1.0},
+        {"eval_interval": 5, "reasoning_effort": "default", "compute_multiplier": 1.0},
     ),
 ]
 TUNINGS = [

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, SerializeAsAny, model_serializer
+from pydantic import ConfigDict, Field, SerializeAsAny, TypeAdapter, model_serializer
 
+from service.api.chat.response_format import ResponseFormat
 from service.api.fine_tuning.hyperparameters import (
     DpoHyperparameters,
     Hyperparameters,
@@ -21,6 +22,10 @@ from service.core.graders import Grader, check_grader
 _FileId = Annotated[str, Field(min_length=1, max_length=64)]
 _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 _Label = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+_GRADER: TypeAdapter[Grader] = TypeAdapter(Grader)
+_FORMAT: TypeAdapter[ResponseFormat] = TypeAdapter(ResponseFormat)
 
 
 class Options(RequestBody):
@@ -73,7 +78,18 @@ class ReinforcementOptions(Options):
 
     hyperparameters: ReinforcementHyperparameters | None = None
     grader: Grader
-    response_format: dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+
+    @classmethod
+    def from_domain(cls, job: FineTuningJob) -> "Options":
+        method = job.method
+        assert isinstance(method, domain.ReinforcementMethod)
+        form = method.response_format
+        return cls.model_construct(
+            hyperparameters=hyperparameters_of(job),
+            grader=_GRADER.validate_python(dict(method.grader)),
+            response_format=None if form is None else _FORMAT.validate_python(dict(form)),
+        )
 
 
 class RlhfOptions(Options):
@@ -213,4 +229,12 @@ def _unsupervised(options: UnsupervisedOptions) -> domain.UnsupervisedMethod:
 def _reinforcement(options: ReinforcementOptions) -> domain.ReinforcementMethod:
     check_grader(options.grader)
     given = options.own() | {"grader": options.grader.model_dump(mode="json")}
+    if given.get("reasoning_effort", "default") != "default":
+        raise UnsupportedParameter(
+            "Unsupported parameter: 'reasoning_effort'. How long a model here reasons is its own "
+            "affair; leave it out.",
+            param="method.reinforcement.hyperparameters.reasoning_effort",
+        )
+    if options.response_format is not None:
+        given["response_format"] = options.response_format.model_dump(mode="json", by_alias=True)
     return domain.ReinforcementMethod(**given)
