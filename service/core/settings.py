@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     """A job's rows are cut into micro-batches of this size by that job alone, never by load."""
     adapter_memory_bytes: int = Field(1024**3, ge=0)
     """RAM for served adapters; the least recently used leaves first."""
+    overlay_memory_bytes: int = Field(4 * 1024**3, ge=0)
+    """Memory for the replaced weights of served full and partial models, on each base; the least
+    recently used leaves first."""
     adapter_disk_bytes: int = Field(10 * 1024**3, ge=0)
     """Disk under the cache folder for served adapters; the longest unread leaves first."""
     kv_cache_tokens: int = Field(65_536, ge=256)

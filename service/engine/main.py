@@ -123,6 +123,7 @@ def _limits(settings: Settings) -> EngineLimits:
         training_slots=settings.training_slots,
         micro_batch_tokens=settings.micro_batch_tokens,
         kv_cache_tokens=settings.kv_cache_tokens,
+        overlay_memory_bytes=settings.overlay_memory_bytes,
         session_seconds=settings.session_seconds,
     )
 

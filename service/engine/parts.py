@@ -6,7 +6,7 @@ disk and the object store, and run whatever is slow on threads of their own.
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -15,10 +15,12 @@ from transformers import PreTrainedModel
 from service.core.engine_protocol import (
     DeltaRef,
     EngineRole,
+    HeadSpec,
     LoraTuning,
     ResumePoint,
     StoredFile,
 )
+from service.core.manifest import ManifestFile
 from service.core.text import TextAssets
 
 
@@ -44,11 +46,62 @@ class AdapterWeights:
     """Factor on B·A: alpha / rank, or alpha / √rank."""
     modules: Mapping[str, LoraPair]
     """By module name in the base, such as `model.layers.0.self_attn.q_proj`."""
+    magnitudes: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """Of a DoRA: (out_features) of each module, fp32. Empty for a plain LoRA."""
 
     @property
     def nbytes(self) -> int:
         """Bytes of all factors."""
-        return sum(pair.a.nbytes + pair.b.nbytes for pair in self.modules.values())
+        pairs = sum(pair.a.nbytes + pair.b.nbytes for pair in self.modules.values())
+        return pairs + sum(magnitude.nbytes for magnitude in self.magnitudes.values())
+
+
+@dataclass(frozen=True, eq=False)
+class OverlayWeights:
+    """Tensors of a base that were replaced, by parameter name."""
+
+    tensors: Mapping[str, torch.Tensor]
+    sha256: str
+    """Of the file: overlays with the same bytes are one."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+@dataclass(frozen=True)
+class HeadWeights:
+    """A head as it is served."""
+
+    spec: HeadSpec
+    temperature: float
+    """Divides a classification's logits."""
+    tensors: Mapping[str, torch.Tensor]
+    """fp32, by the head's own names."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+@dataclass(frozen=True)
+class DeltaWeights:
+    """A stored difference from a base, or one taken from a training session: an overlay below, an
+    adapter on it, a head on top; any of them may be missing."""
+
+    id: str
+    digest: str
+    """sha256 of its manifest, hex; empty while no manifest exists."""
+    overlay: OverlayWeights | None = None
+    adapter: AdapterWeights | None = None
+    head: HeadWeights | None = None
+    files: Mapping[str, ManifestFile] = field(default_factory=dict)
+    """Stored files of its parts by name. When it is saved, these are shared instead of written."""
+
+    @property
+    def nbytes(self) -> int:
+        parts = (self.overlay, self.adapter, self.head)
+        return sum(part.nbytes for part in parts if part is not None)
 
 
 @dataclass(frozen=True)
@@ -80,10 +133,10 @@ class LoadedBase:
 class AdapterSource(Protocol):
     """The adapter store: RAM over disk over S3, verified against the digest. Thread-safe."""
 
-    def get_loaded(self, ref: DeltaRef) -> AdapterWeights | None:
-        """The adapter if it is in RAM, at once; marks it used."""
+    def get_loaded(self, ref: DeltaRef) -> DeltaWeights | None:
+        """The delta if it is in RAM, at once; marks it used."""
 
-    def load(self, ref: DeltaRef) -> Future[AdapterWeights]:
+    def load(self, ref: DeltaRef) -> Future[DeltaWeights]:
         """Fetch in the background. Fails with AdapterCorrupt or StorageUnavailable, and with
         UnsupportedParameter for a kind of adapter that is not served."""
 
@@ -103,12 +156,14 @@ class AdapterSource(Protocol):
 class AdapterSink(Protocol):
     """Where `save` goes. Called on a background thread; may take seconds."""
 
-    def store_adapter(
-        self, key_prefix: str, weights: AdapterWeights, *, base: LoadedBase, job: str, step: int
+    def store_delta(
+        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase, job: str, step: int
     ) -> tuple[StoredFile, ...]:
-        """Write PEFT files under `{key_prefix}adapter/`; raises StorageUnavailable.
+        """Write its parts under `{key_prefix}adapter/`, an adapter as PEFT files; raises
+        StorageUnavailable.
 
-        `key_prefix` ends in `/`; names of the returned files are relative to it.
+        `key_prefix` ends in `/`; names of the returned files are relative to it. A file that the
+        delta shares is returned with the key where it lies.
         """
 
     def store_state(
@@ -137,6 +192,8 @@ class EngineLimits:
     kv_cache_tokens: int = 65_536
     """Positions in each base's paged cache."""
     kv_block_tokens: int = 16
+    overlay_memory_bytes: int = 4 * 1024**3
+    """Variants of each base kept when nobody uses them."""
     session_seconds: float = 60.0
     """A session silent for this long is closed."""
 

@@ -4,9 +4,10 @@ The model's own layers compute every pass of every architecture. For one family 
 decoder computes whole rows, that is, training and measuring.
 """
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -24,6 +25,7 @@ from service.engine.fused import AnyHead, FusedDecoder, PlainHead
 from service.engine.generation.kv_cache import LayerShape
 from service.engine.layers import AdapterSwitch, RowPlan, TrainedRuns, swap_linears
 from service.engine.parts import LoadedBase
+from service.engine.sharing import copy_with
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +67,32 @@ class BaseRunner:
         self._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._shape_logits = _LogitShape.of(model)
         self.kv_layers = self._check(probes, torch.cat(expected))
-        self.loss_head: PlainHead | AnyHead = AnyHead(self.logits)
+        self._use_fused = use_fused
+        self.loss_head = self._read_loss_head()
         """What losses are computed with: the head itself where it is one matrix and no more."""
-        if use_fused:
-            self.loss_head = self._read_plain_head() or self.loss_head
-            if FusedDecoder.supports(model):
-                self._fused = FusedDecoder(model)
-                self._drop_fused_if_different(probes, torch.cat(expected))
+        if use_fused and FusedDecoder.supports(model):
+            self._fused = FusedDecoder(model)
+            self._drop_fused_if_different(probes, torch.cat(expected))
+
+    def variant(self, replaced: Mapping[str, torch.Tensor]) -> "BaseRunner":
+        """The same base with these parameters in the place of its own; all others are shared.
+
+        A parameter that requires a gradient gets one. Raises AdapterCorrupt for a name that the
+        base lacks or a tensor of another shape.
+        """
+        other = copy.copy(self)
+        other._switch = AdapterSwitch()
+        model = copy_with(self.base.model, replaced, {id(self._switch): other._switch})
+        other.base = replace(self.base, model=model)
+        other.linears = {name: _linear(model, name) for name in self.linears}
+        other._decoder = model.base_model
+        other._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        other.loss_head = other._read_loss_head()
+        is_trained = any(tensor.requires_grad for tensor in replaced.values())
+        # The fused layers know no gradient of the base's own weights.
+        has_fused = self._fused is not None and not is_trained
+        other._fused = FusedDecoder(model) if has_fused else None
+        return other
 
     @property
     def is_fused(self) -> bool:
@@ -85,7 +106,7 @@ class BaseRunner:
         if (
             fused is not None
             and isinstance(attention, PackedRows)
-            and isinstance(plan, TrainedRuns | None)
+            and (plan is None or (isinstance(plan, TrainedRuns) and plan.is_plain))
             and fused.fits(attention.layout)
         ):
             return fused.hidden(batch.tokens, batch.positions, attention.layout, plan)
@@ -148,12 +169,13 @@ class BaseRunner:
         scale = expected.norm(dim=-1).clamp_min(1e-6)
         return float(((got - expected).norm(dim=-1) / scale).median())
 
-    def _read_plain_head(self) -> PlainHead | None:
+    def _read_loss_head(self) -> PlainHead | AnyHead:
         head = self._head
-        if type(head) is not nn.Linear or not self._shape_logits.is_plain:
-            return None
-        bias: nn.Parameter | None = head.bias
-        return PlainHead(head.weight.detach()) if bias is None else None
+        is_matrix = type(head) is nn.Linear and head.bias is None
+        if self._use_fused and is_matrix and self._shape_logits.is_plain:
+            weight = head.weight
+            return PlainHead(weight if weight.requires_grad else weight.detach())
+        return AnyHead(self.logits, [p for p in head.parameters() if p.requires_grad])
 
 
 @dataclass(frozen=True)
@@ -180,6 +202,12 @@ class _LogitShape:
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits
+
+
+def _linear(model: PreTrainedModel, name: str) -> nn.Linear:
+    module = model.get_submodule(name)
+    assert isinstance(module, nn.Linear)
+    return module
 
 
 class _ShapeRecorder:

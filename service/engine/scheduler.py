@@ -7,11 +7,13 @@ and runs one pass of training, so at least one decode step lies between two micr
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.core.engine_protocol import (
     AddRequest,
     BaseState,
+    Classified,
+    ClassifyRequest,
     CommandBatch,
     CommandsAccepted,
     Embedded,
@@ -22,6 +24,7 @@ from service.core.engine_protocol import (
     SessionOpened,
 )
 from service.core.errors import EngineOverloaded, EngineUnavailable, ModelNotFound
+from service.engine.classification import BaseReader, ClassificationQueue, EmbedderReader
 from service.engine.embedding import EmbeddingQueue, LoadedEmbedder
 from service.engine.generation.frames import FrameCollector
 from service.engine.generation.streams import BaseStreams
@@ -36,6 +39,7 @@ from service.engine.parts import (
 from service.engine.runner import BaseRunner
 from service.engine.training.loop import TrainingLoop
 from service.engine.training.sessions import TrainingSessions
+from service.engine.variants import Variants
 
 logger = logging.getLogger(__name__)
 
@@ -67,18 +71,31 @@ class Engine:
         self._is_stopping = False
         self._failure: BaseException | None = None
         self._frames = FrameCollector()
-        runners = {base.name: BaseRunner(base) for base in bases}
-        self._streams = {
-            name: BaseStreams(runner, source, limits, self._frames, self._notify)
-            for name, runner in runners.items()
+        variants = {
+            base.name: Variants(BaseRunner(base), limits.overlay_memory_bytes) for base in bases
         }
-        self._sessions = TrainingSessions(runners, source, limits, self._lock, self._wake)
+        self._streams = {
+            name: BaseStreams(of_base, source, limits, self._frames, self._notify)
+            for name, of_base in variants.items()
+        }
+        by_name = {embedder.state.name: embedder for embedder in embedders}
+        self._sessions = TrainingSessions(variants, by_name, source, limits, self._lock, self._wake)
         self._storing = ThreadPoolExecutor(_STORING_THREADS, thread_name_prefix="engine-store")
         self._training = TrainingLoop(
             self._sessions, sink, limits, self._lock, self._storing, self._streams
         )
         self._embedders = tuple(embedder.state for embedder in embedders)
         self._embeddings = EmbeddingQueue(embedders)
+        self._classifying = ClassificationQueue(
+            {
+                **{name: EmbedderReader(embedder) for name, embedder in by_name.items()},
+                **{name: BaseReader(of_base, source) for name, of_base in variants.items()},
+            },
+            source,
+            turn_tokens=limits.prefill_chunk_tokens,
+            wake=self._notify,
+        )
+        self._new_classifications = 0
         self._thread = threading.Thread(target=self._run, name="engine-loop", daemon=True)
 
     @property
@@ -135,6 +152,17 @@ class Engine:
             self._wake.notify_all()
         return done.result()
 
+    def classify(self, request: ClassifyRequest) -> Classified:
+        done: Future[Classified] = Future()
+        with self._lock:
+            self._check_alive()
+            waiting = self._new_classifications + self._classifying.waiting
+            if waiting >= self._limits.max_waiting:
+                raise EngineOverloaded(f"{waiting} requests to classify are waiting already")
+            self._new_classifications += 1
+            self._post(lambda: self._add_classification(request, done))
+        return done.result()
+
     def state(self) -> EngineState:
         self._check_alive()
         with self._lock:
@@ -183,6 +211,7 @@ class Engine:
             self._is_stopping
             or bool(self._inbox)
             or self._embeddings.has_work
+            or self._classifying.has_work
             or any(streams.can_step for streams in self._streams.values())
             or bool(self._sessions.ready_held())
         )
@@ -194,6 +223,8 @@ class Engine:
         self._frames.flush()
         if self._embeddings.has_work:
             self._embeddings.step()
+        if self._classifying.has_work:
+            self._classifying.step()
         streaming = any(streams.active for streams in self._streams.values())
         self._training.step(streaming=streaming)
 
@@ -206,6 +237,11 @@ class Engine:
             streams.add(request, sink)
         with self._lock:
             self._new_streams -= 1
+
+    def _add_classification(self, request: ClassifyRequest, done: Future[Classified]) -> None:
+        self._classifying.add(request, done)
+        with self._lock:
+            self._new_classifications -= 1
 
     def _abort(self, request: str, sink: FrameSink) -> None:
         for streams in self._streams.values():
@@ -220,6 +256,7 @@ class Engine:
             self._embeddings.fail_all(error)
         for apply in posted:
             apply()
+        self._classifying.fail_all(error)
         for streams in self._streams.values():
             streams.close(error)
         self._frames.flush()

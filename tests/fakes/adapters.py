@@ -1,18 +1,20 @@
 """An adapter store and an export in memory, at the engine's seams. Imports torch."""
 
 import hashlib
-import json
 import threading
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 
 import torch
 from safetensors.torch import save
 
 from service.core.engine_protocol import DeltaRef, ResumePoint, StoredFile
 from service.core.errors import AdapterCorrupt, ServiceError, StorageUnavailable
-from service.engine.parts import AdapterWeights, LoadedBase, TrainingState
+from service.core.manifest import ManifestFile
+from service.engine.export.sink import delta_files
+from service.engine.parts import AdapterWeights, DeltaWeights, LoadedBase, TrainingState
 
 
 class FakeAdapterSource:
@@ -25,13 +27,16 @@ class FakeAdapterSource:
         """By adapter id: what loading it raises."""
         self.states: dict[str, TrainingState] = {}
         """By key."""
-        self._stored: dict[str, AdapterWeights] = {}
-        self._in_memory: dict[str, AdapterWeights] = {}
-        self._held: list[tuple[Future[AdapterWeights], DeltaRef]] | None = None
+        self._stored: dict[str, DeltaWeights] = {}
+        self._in_memory: dict[str, DeltaWeights] = {}
+        self._held: list[tuple[Future[DeltaWeights], DeltaRef]] | None = None
         self._lock = threading.Lock()
 
-    def put(self, weights: AdapterWeights, *, in_memory: bool = True) -> DeltaRef:
-        """Store an adapter; returns how a request names it."""
+    def put(self, weights: AdapterWeights | DeltaWeights, *, in_memory: bool = True) -> DeltaRef:
+        """Store a delta; returns how a request names it."""
+        if isinstance(weights, AdapterWeights):
+            weights = DeltaWeights(weights.id, weights.digest, adapter=weights)
+        weights = _as_stored(weights)
         with self._lock:
             self._stored[weights.id] = weights
             if in_memory:
@@ -50,12 +55,12 @@ class FakeAdapterSource:
 
     # AdapterSource
 
-    def get_loaded(self, ref: DeltaRef) -> AdapterWeights | None:
+    def get_loaded(self, ref: DeltaRef) -> DeltaWeights | None:
         with self._lock:
             return self._in_memory.get(ref.id)
 
-    def load(self, ref: DeltaRef) -> Future[AdapterWeights]:
-        future: Future[AdapterWeights] = Future()
+    def load(self, ref: DeltaRef) -> Future[DeltaWeights]:
+        future: Future[DeltaWeights] = Future()
         with self._lock:
             self.loads[ref.id] += 1
             if self._held is not None:
@@ -81,7 +86,7 @@ class FakeAdapterSource:
             raise AdapterCorrupt(f"{point.key} is missing")
         return self.states[point.key]
 
-    def _complete(self, future: "Future[AdapterWeights]", ref: DeltaRef) -> None:
+    def _complete(self, future: "Future[DeltaWeights]", ref: DeltaRef) -> None:
         if ref.id in self.failures:
             future.set_exception(self.failures[ref.id])
         elif ref.id not in self._stored:
@@ -92,41 +97,48 @@ class FakeAdapterSource:
             future.set_result(self._stored[ref.id])
 
 
+def _as_stored(delta: DeltaWeights) -> DeltaWeights:
+    """With a digest, and files that another delta can share."""
+    digest = hashlib.sha256(delta.id.encode()).hexdigest()
+    names = []
+    overlay = delta.overlay
+    if overlay is not None:
+        overlay = replace(overlay, sha256=overlay.sha256 or digest)
+        names.append("overlay.safetensors")
+    if delta.adapter is not None:
+        names += ["adapter_config.json", "adapter_model.safetensors"]
+    own = {name: ManifestFile(name, 1, digest) for name in names}
+    return replace(
+        delta, digest=delta.digest or digest, overlay=overlay, files={**own, **delta.files}
+    )
+
+
 class FakeAdapterSink:
     """Keeps what is saved: files by key, adapters and states by key prefix."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.adapters: dict[str, AdapterWeights] = {}
+        self.deltas: dict[str, DeltaWeights] = {}
         self.states: dict[str, tuple[Mapping[str, torch.Tensor], Mapping[str, str]]] = {}
         self.failure: StorageUnavailable | None = None
         """What the next saves raise."""
 
-    def store_adapter(
-        self, key_prefix: str, weights: AdapterWeights, *, base: LoadedBase, job: str, step: int
+    def store_delta(
+        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase, job: str, step: int
     ) -> tuple[StoredFile, ...]:
         self._check()
-        self.adapters[key_prefix] = weights
-        tensors = {
-            f"base_model.model.{name}.lora_{factor}.weight": tensor.contiguous()
-            for name, pair in weights.modules.items()
-            for factor, tensor in (("A", pair.a), ("B", pair.b))
-        }
-        targets = sorted(weights.modules)
-        config = {
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": base.name,
-            "r": weights.tuning.rank,
-            "lora_alpha": weights.tuning.alpha,
-            "use_rslora": weights.tuning.use_rslora,
-            "target_modules": targets,
-            "inference_mode": True,
-        }
+        self.deltas[key_prefix] = delta
+        if delta.adapter is not None:
+            self.adapters[key_prefix] = delta.adapter
+        shared = tuple(
+            StoredFile(name=f"adapter/{f.name}", bytes=f.bytes, sha256=f.sha256, key=f.key)
+            for f in delta.files.values()
+        )
+        files = delta_files(delta, base, job=job, step=step)
         return (
-            self._put(key_prefix, "adapter/adapter_config.json", json.dumps(config).encode()),
-            self._put(key_prefix, "adapter/adapter_model.safetensors", save(tensors)),
-            self._put(key_prefix, "adapter/README.md", f"# {job} at step {step}\n".encode()),
+            *(self._put(key_prefix, f"adapter/{name}", content) for name, content in files.items()),
+            *shared,
         )
 
     def store_state(

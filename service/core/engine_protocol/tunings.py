@@ -11,7 +11,8 @@ class LoraTuning(Message):
     """A low-rank adapter (Hu et al. 2021): W + (alpha / rank) · B·A on the chosen linear layers."""
 
     type: Literal["lora"] = "lora"
-    rank: int = Field(16, ge=1, le=256)
+    rank: int = Field(16, ge=1, le=1024)
+    """Up to 256 are trained; adapters that were trained one on the other are served together."""
     alpha: float = Field(32, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
     target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"

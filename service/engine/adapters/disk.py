@@ -3,16 +3,19 @@
 One folder a digest, written beside and renamed into place. Several engines may share it.
 """
 
+import hashlib
 import logging
 import os
 import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from service.core.errors import AdapterCorrupt
-from service.engine.adapters.files import AdapterFiles, read_verified
+from service.core.manifest import ManifestFile
+from service.engine.adapters.files import DeltaFiles, read_verified
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +33,21 @@ class AdapterDisk:
         self._max_bytes = max_bytes
         self._trimming = threading.Lock()
 
-    def read(self, digest: str) -> AdapterFiles | None:
-        """The adapter, verified, or None. A damaged copy is thrown away."""
+    def read(self, digest: str) -> DeltaFiles | None:
+        """The delta, verified, or None. A damaged copy is thrown away."""
         folder = self._folder / digest
+
+        def read(name: str, limit: int, shared: ManifestFile | None = None) -> bytes:
+            place = folder if shared is None else self._shared(shared)
+            content = _read(place / name, limit)
+            if shared is not None and hashlib.sha256(content).hexdigest() != shared.sha256:
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                os.utime(place)  # its place in the order of leaving
+            return content
+
         try:
-            files = read_verified(digest, lambda name, limit: _read(folder / name, limit))
-            os.utime(folder)  # its place in the order of leaving
+            files = read_verified(digest, read)
         except FileNotFoundError:
             return None
         except (AdapterCorrupt, OSError) as error:
@@ -44,23 +56,32 @@ class AdapterDisk:
             return None
         return files
 
-    def write(self, digest: str, files: AdapterFiles) -> None:
+    def write(self, digest: str, files: DeltaFiles) -> None:
         """Keep a copy if possible: a full disk makes later loads slower and is no failure."""
-        contents = files.by_name()
-        if sum(map(len, contents.values())) > self._max_bytes:
-            return
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            beside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._folder))
-            try:
-                for name, content in contents.items():
-                    (beside / name).write_bytes(content)
-                self._move_into_place(beside, self._folder / digest)
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
+            for file, content in files.shared().items():
+                if not self._shared(file).is_dir():
+                    self._put(self._shared(file), {file.name: content})
+            self._put(self._folder / digest, files.own())
             self._trim()
         except OSError as error:
             logger.warning("adapter %s is not kept on the disk: %s", digest, error)
+
+    def _shared(self, file: ManifestFile) -> Path:
+        """A file of several deltas has a folder of its own, so that it is kept once."""
+        return self._folder / file.sha256
+
+    def _put(self, folder: Path, contents: Mapping[str, bytes]) -> None:
+        if sum(map(len, contents.values())) > self._max_bytes:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._folder))
+        try:
+            for name, content in contents.items():
+                (beside / name).write_bytes(content)
+            self._move_into_place(beside, folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
     def _move_into_place(self, beside: Path, folder: Path) -> None:
         try:

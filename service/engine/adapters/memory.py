@@ -4,7 +4,7 @@ from collections import Counter, OrderedDict
 from dataclasses import replace
 
 from service.core.engine_protocol import DeltaRef
-from service.engine.parts import AdapterWeights
+from service.engine.parts import DeltaWeights
 
 
 class AdapterMemory:
@@ -13,10 +13,10 @@ class AdapterMemory:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._held: OrderedDict[str, AdapterWeights] = OrderedDict()  # least recently used first
+        self._held: OrderedDict[str, DeltaWeights] = OrderedDict()  # least recently used first
         self._pins: Counter[str] = Counter()
 
-    def get(self, ref: DeltaRef) -> AdapterWeights | None:
+    def get(self, ref: DeltaRef) -> DeltaWeights | None:
         """The adapter under the asker's id; it becomes the most recently used."""
         weights = self._held.get(ref.digest)
         if weights is None:
@@ -26,7 +26,7 @@ class AdapterMemory:
         self._held.move_to_end(ref.digest)
         return weights
 
-    def put(self, weights: AdapterWeights) -> None:
+    def put(self, weights: DeltaWeights) -> None:
         """Hold it as the most recently used; it leaves at once if it fits in no way."""
         if weights.digest not in self._held:
             self._held[weights.digest] = weights

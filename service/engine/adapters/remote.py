@@ -1,16 +1,19 @@
-"""Reads an adapter's files from the object store."""
+"""Reads a delta's files from the object store."""
 
 from service.core.errors import AdapterCorrupt
+from service.core.manifest import ManifestFile
 from service.core.storage import ObjectNotFound, ObjectStore
 from service.engine.adapters.files import ReadFile
 
 
 def remote_reader(store: ObjectStore, prefix: str) -> ReadFile:
-    """Files below `prefix`. The reader raises AdapterCorrupt for one that is missing and
-    StorageUnavailable when the store does not answer."""
+    """Files below `prefix`, and those that the manifest shares from elsewhere. The reader raises
+    AdapterCorrupt for one that is missing and StorageUnavailable when the store does not answer."""
 
-    def read(name: str, limit: int) -> bytes:
+    def read(name: str, limit: int, shared: ManifestFile | None = None) -> bytes:
         key = f"{prefix.rstrip('/')}/{name}"
+        if shared is not None and shared.key is not None:
+            key = shared.key
         content = bytearray()
         try:
             for chunk in store.iterate(key):

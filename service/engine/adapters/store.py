@@ -6,18 +6,20 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from service.core.engine_protocol import DeltaRef, ResumePoint
 from service.core.errors import AdapterCorrupt, EngineUnavailable
 from service.core.storage import ObjectStore
 from service.engine.adapters.disk import AdapterDisk
-from service.engine.adapters.files import AdapterFiles, read_verified
+from service.engine.adapters.files import DeltaFiles, read_verified
 from service.engine.adapters.memory import AdapterMemory
 from service.engine.adapters.remote import remote_reader
 from service.engine.adapters.shapes import LinearShapes
 from service.engine.adapters.states import read_state
-from service.engine.adapters.weights import read_weights
-from service.engine.parts import AdapterWeights, TrainingState
+from service.engine.adapters.weights import read_delta
+from service.engine.parts import DeltaWeights, OverlayWeights, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +49,19 @@ class AdapterStore:
         self._shapes = shapes
         self._lock = threading.Lock()
         self._memory = AdapterMemory(memory_bytes)
-        self._loading: dict[str, Future[AdapterWeights]] = {}
+        self._loading: dict[str, Future[DeltaWeights]] = {}
+        self._overlays: WeakValueDictionary[str, OverlayWeights] = WeakValueDictionary()
         self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix="adapter-loader")
 
-    def get_loaded(self, ref: DeltaRef) -> AdapterWeights | None:
+    def get_loaded(self, ref: DeltaRef) -> DeltaWeights | None:
         with self._lock:
             return self._memory.get(ref)
 
-    def load(self, ref: DeltaRef) -> Future[AdapterWeights]:
+    def load(self, ref: DeltaRef) -> Future[DeltaWeights]:
         """Fails with AdapterCorrupt, UnsupportedParameter or StorageUnavailable."""
         with self._lock:
             if (weights := self._memory.get(ref)) is not None:
-                done: Future[AdapterWeights] = Future()
+                done: Future[DeltaWeights] = Future()
                 done.set_result(weights)
                 return done
             if ref.digest in self._loading:
@@ -94,12 +97,12 @@ class AdapterStore:
         for future in left:
             future.set_exception(EngineUnavailable("the engine is stopping"))
 
-    def _finish(self, ref: DeltaRef, future: Future[AdapterWeights]) -> None:
+    def _finish(self, ref: DeltaRef, future: Future[DeltaWeights]) -> None:
         started = time.monotonic()
         try:
             kept = self._read_disk(ref)
             files = kept or read_verified(ref.digest, remote_reader(self._store, ref.key))
-            weights = read_weights(ref, files, self._shapes)
+            weights = self._share_overlay(read_delta(ref, files, self._shapes))
         except Exception as error:  # whatever it is belongs to those who wait
             with self._lock:
                 del self._loading[ref.digest]
@@ -114,7 +117,15 @@ class AdapterStore:
         if kept is None:  # last, because nobody waits for the copy
             self._disk.write(ref.digest, files)
 
-    def _read_disk(self, ref: DeltaRef) -> AdapterFiles | None:
+    def _share_overlay(self, weights: DeltaWeights) -> DeltaWeights:
+        """One copy of an overlay, however many deltas stand on it."""
+        if weights.overlay is None:
+            return weights
+        with self._lock:
+            shared = self._overlays.setdefault(weights.overlay.sha256, weights.overlay)
+        return replace(weights, overlay=shared)
+
+    def _read_disk(self, ref: DeltaRef) -> DeltaFiles | None:
         if _DIGEST.fullmatch(ref.digest) is None:  # it names a folder, so nothing else will do
             raise AdapterCorrupt(f"adapter {ref.id}: {ref.digest!r} is no sha256")
         return self._disk.read(ref.digest)

@@ -1,92 +1,161 @@
-"""Verified bytes of an adapter become AdapterWeights, if they fit the base they name."""
+"""Verified bytes of a delta become DeltaWeights, if they fit the base they name."""
 
+import json
 import re
 from collections.abc import Mapping
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from service.core.engine_protocol import DeltaRef, LoraTuning
+from service.core.engine_protocol import DeltaRef, HeadSpec, LoraTuning
 from service.core.errors import AdapterCorrupt, UnsupportedParameter
-from service.engine.adapters.files import AdapterFiles
-from service.engine.adapters.header import TensorEntry, read_header
+from service.engine.adapters.files import (
+    CONFIG_NAME,
+    HEAD_NAME,
+    HEAD_SPEC_NAME,
+    OVERLAY_NAME,
+    WEIGHTS_NAME,
+    DeltaFiles,
+)
+from service.engine.adapters.header import read_header
 from service.engine.adapters.lora_config import parse_lora_config, scaling_of
 from service.engine.adapters.shapes import LinearShapes
-from service.engine.parts import AdapterWeights, LoraPair
+from service.engine.parts import (
+    AdapterWeights,
+    DeltaWeights,
+    HeadWeights,
+    LoraPair,
+    OverlayWeights,
+)
 
-_TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
+_KINDS = ("delta", "lora")
+_TENSOR_NAME = re.compile(
+    r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>A\.weight|B\.weight|magnitude_vector)"
+)
 
-TensorNames = dict[str, dict[str, str]]
-"""Module → factor (`A`, `B`) → the tensor's name in the file."""
+_TensorNames = dict[str, dict[str, str]]
+"""Module → factor (`A.weight`, `B.weight`, `magnitude_vector`) → the tensor's name in the file."""
 
 
-def read_weights(
-    ref: DeltaRef, files: AdapterFiles, shapes: Mapping[str, LinearShapes]
-) -> AdapterWeights:
+def read_delta(
+    ref: DeltaRef, files: DeltaFiles, shapes: Mapping[str, LinearShapes]
+) -> DeltaWeights:
     """`shapes` has the linear layers of each resident base, by base digest.
 
-    Raises AdapterCorrupt for weights that do not fit their own configuration or the base,
-    UnsupportedParameter for a kind of adapter that is not served.
+    Raises AdapterCorrupt for weights that do not fit their own configuration or the base, or are
+    not finite, UnsupportedParameter for a kind of adapter that is not served.
     """
-    if files.manifest.kind != "lora":
-        raise UnsupportedParameter(f"a delta of kind {files.manifest.kind!r} is not served here")
-    tuning = parse_lora_config(files.config)
-    entries = read_header(files.weights)
-    names = _names_by_module(entries)
-    if files.manifest.base_digest not in shapes:
+    manifest, contents = files.manifest, files.contents
+    if manifest.kind not in _KINDS:
+        raise UnsupportedParameter(f"a delta of kind {manifest.kind!r} is not served here")
+    adapter = overlay = head = None
+    if CONFIG_NAME in contents:
+        tuning = parse_lora_config(contents[CONFIG_NAME])
+        adapter = _Adapter(ref, tuning, contents[WEIGHTS_NAME])
+    if manifest.base_digest not in shapes:
         raise AdapterCorrupt(
-            f"the adapter belongs to base {files.manifest.base} with digest "
-            f"{files.manifest.base_digest}, which this engine does not hold"
+            f"the adapter belongs to base {manifest.base} with digest "
+            f"{manifest.base_digest}, which this engine does not hold"
         )
-    _check_fit(names, entries, tuning, shapes[files.manifest.base_digest])
-    return AdapterWeights(
+    if OVERLAY_NAME in contents:
+        sha256 = next(file.sha256 for file in manifest.files if file.name == OVERLAY_NAME)
+        overlay = OverlayWeights(_tensors(contents[OVERLAY_NAME]), sha256)
+    if HEAD_NAME in contents:
+        head = _read_head(contents[HEAD_SPEC_NAME], contents[HEAD_NAME])
+    return DeltaWeights(
         id=ref.id,
         digest=ref.digest,
-        tuning=tuning,
-        scaling=scaling_of(tuning),
-        modules=_factors(names, files.weights),
+        overlay=overlay,
+        adapter=None if adapter is None else adapter.read(shapes[manifest.base_digest]),
+        head=head,
+        files={file.name: file for file in manifest.files if file.name in contents},
     )
 
 
-def _names_by_module(entries: Mapping[str, TensorEntry]) -> TensorNames:
-    names: TensorNames = {}
-    for name in entries:
-        found = _TENSOR_NAME.fullmatch(name)
-        if found is None:
-            raise AdapterCorrupt(f"tensor {name!r} is no factor of a LoRA")
-        names.setdefault(found["module"], {})[found["factor"]] = name
-    if not names:
-        raise AdapterCorrupt("the adapter holds no tensors")
-    return names
+class _Adapter:
+    """PEFT's two files."""
+
+    def __init__(self, ref: DeltaRef, tuning: LoraTuning, content: bytes) -> None:
+        self._ref = ref
+        self._tuning = tuning
+        self._content = content
+        self._entries = read_header(content)
+        self._names = self._names_by_module()
+
+    def read(self, shapes: LinearShapes) -> AdapterWeights:
+        self._check_fit(shapes)
+        tensors = _tensors(self._content)
+
+        def of(module: str, factor: str) -> torch.Tensor:
+            return tensors[self._names[module][factor]].to(torch.float32)
+
+        return AdapterWeights(
+            id=self._ref.id,
+            digest=self._ref.digest,
+            tuning=self._tuning,
+            scaling=scaling_of(self._tuning),
+            modules={
+                module: LoraPair(a=of(module, "A.weight"), b=of(module, "B.weight"))
+                for module in self._names
+            },
+            magnitudes={
+                module: of(module, "magnitude_vector")
+                for module in self._names
+                if self._tuning.use_dora
+            },
+        )
+
+    def _names_by_module(self) -> _TensorNames:
+        names: _TensorNames = {}
+        for name in self._entries:
+            found = _TENSOR_NAME.fullmatch(name)
+            if found is None:
+                raise AdapterCorrupt(f"tensor {name!r} is no factor of a LoRA")
+            names.setdefault(found["module"], {})[found["factor"]] = name
+        if not names:
+            raise AdapterCorrupt("the adapter holds no tensors")
+        return names
+
+    def _check_fit(self, shapes: LinearShapes) -> None:
+        rank = self._tuning.rank
+        for module, factors in self._names.items():
+            if module not in shapes:
+                raise AdapterCorrupt(f"the base has no linear layer {module!r}")
+            out_features, in_features = shapes[module]
+            expected: dict[str, tuple[int, ...]] = {
+                "A.weight": (rank, in_features),
+                "B.weight": (out_features, rank),
+            }
+            if self._tuning.use_dora:
+                expected["magnitude_vector"] = (out_features,)
+            found = {factor: self._entries[name].shape for factor, name in factors.items()}
+            if found != expected:
+                raise AdapterCorrupt(
+                    f"{module}: the factors' shapes are {found}, the base and rank need {expected}"
+                )
 
 
-def _check_fit(
-    names: TensorNames,
-    entries: Mapping[str, TensorEntry],
-    tuning: LoraTuning,
-    shapes: LinearShapes,
-) -> None:
-    for module, factors in names.items():
-        if module not in shapes:
-            raise AdapterCorrupt(f"the base has no linear layer {module!r}")
-        out_features, in_features = shapes[module]
-        expected = {"A": (tuning.rank, in_features), "B": (out_features, tuning.rank)}
-        found = {factor: entries[name].shape for factor, name in factors.items()}
-        if found != expected:
-            raise AdapterCorrupt(
-                f"{module}: the factors' shapes are {found}, the base and rank need {expected}"
-            )
+def _read_head(spec: bytes, content: bytes) -> HeadWeights:
+    try:
+        fields = json.loads(spec)
+        return HeadWeights(
+            spec=HeadSpec.model_validate(fields["spec"]),
+            temperature=float(fields["temperature"]),
+            tensors=_tensors(content),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
+        raise AdapterCorrupt(f"{HEAD_SPEC_NAME} describes no head: {error}") from error
 
 
-def _factors(names: TensorNames, content: bytes) -> dict[str, LoraPair]:
+def _tensors(content: bytes) -> dict[str, torch.Tensor]:
+    read_header(content)
     try:
         tensors = load(content)
     except SafetensorError as error:
         raise AdapterCorrupt(f"the weights do not load: {error}") from error
-    return {
-        module: LoraPair(
-            a=tensors[factors["A"]].to(torch.float32), b=tensors[factors["B"]].to(torch.float32)
-        )
-        for module, factors in names.items()
-    }
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise AdapterCorrupt(f"tensor {name!r} holds numbers that are not finite")
+    return tensors

@@ -24,8 +24,6 @@ from service.engine.classification.served_head import ServedHead
 from service.engine.generation.resident_adapters import ServedModel
 from service.engine.parts import AdapterSource, DeltaWeights
 
-MAX_WAITING = 256
-
 
 @dataclass(eq=False)
 class _Item:

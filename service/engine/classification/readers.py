@@ -135,7 +135,7 @@ class EmbedderReader:
         poolings: Sequence[Pooling],
     ) -> torch.Tensor:
         del models, poolings
-        return self._embedder.embed(rows).to(self.device, torch.float32)
+        return self._embedder.features(rows)
 
 
 def _plan(

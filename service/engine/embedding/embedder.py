@@ -8,6 +8,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from service.core.engine_protocol import EmbedderState
+from service.engine.parts import LoadedBase
+
+_ROWS_A_PASS = 32
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,23 @@ class LoadedEmbedder:
     @property
     def vocabulary(self) -> int:
         return int(self.model.config.vocab_size)
+
+    def as_base(self) -> LoadedBase:
+        """In the place of a base, for heads on its vectors."""
+        return LoadedBase(
+            name=self.state.name,
+            digest=self.state.digest,
+            text_key=self.state.text_key,
+            dtype=torch.float32,
+            device=self.device,
+            context_length=self.state.context_length,
+            model=self.model,
+        )
+
+    def features(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """(rows, dimensions) on its device, in passes of some rows."""
+        parts = [rows[at : at + _ROWS_A_PASS] for at in range(0, len(rows), _ROWS_A_PASS)]
+        return torch.cat([self.embed(part) for part in parts]).to(self.device)
 
     @torch.inference_mode()
     def embed(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -13,7 +13,7 @@ from service.engine.parts import AdapterWeights, LoadedBase
 def adapter_config(weights: AdapterWeights, base: LoadedBase) -> bytes:
     """`adapter_config.json`. Equal weights of equal bases give equal bytes."""
     tuning = weights.tuning
-    alpha = tuning.alpha
+    alpha = float(tuning.alpha)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         base_model_name_or_path=base.name,
@@ -23,6 +23,7 @@ def adapter_config(weights: AdapterWeights, base: LoadedBase) -> bytes:
         lora_dropout=tuning.dropout,
         target_modules=target_modules(weights.modules, base.model),
         use_rslora=tuning.use_rslora,
+        use_dora=tuning.use_dora,
     )
     fields = {
         name: sorted(value) if isinstance(value, set) else value
@@ -39,6 +40,9 @@ def adapter_tensors(weights: AdapterWeights) -> dict[str, torch.Tensor]:
             # A copy, because factors may be views of one buffer, which safetensors refuses.
             name = f"base_model.model.{module}.lora_{factor}.weight"
             tensors[name] = tensor.detach().to("cpu", torch.float32).clone().contiguous()
+    for module, magnitude in weights.magnitudes.items():
+        name = f"base_model.model.{module}.lora_magnitude_vector"
+        tensors[name] = magnitude.detach().to("cpu", torch.float32).clone()
     return tensors
 
 

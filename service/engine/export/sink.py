@@ -1,4 +1,4 @@
-"""ObjectStoreSink: the AdapterSink of `service.engine.parts` over S3. No pickle in either file."""
+"""ObjectStoreSink: the AdapterSink of `service.engine.parts` over S3. No pickle in any file."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from service.core.engine_protocol import StoredFile
 from service.core.storage import ObjectStore
 from service.engine.export.model_card import model_card
 from service.engine.export.peft_files import adapter_config, adapter_tensors
-from service.engine.parts import AdapterWeights, LoadedBase
+from service.engine.parts import DeltaWeights, HeadWeights, LoadedBase
 
 _FORMAT = {"format": "pt"}
 """Which library's tensors these are; transformers refuses a file that does not say so."""
@@ -22,26 +22,25 @@ class ObjectStoreSink:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def store_adapter(
-        self, key_prefix: str, weights: AdapterWeights, *, base: LoadedBase, job: str, step: int
+    def store_delta(
+        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase, job: str, step: int
     ) -> tuple[StoredFile, ...]:
-        files = {
-            "adapter/README.md": model_card(weights, base=base.name, job=job, step=step).encode(),
-            "adapter/adapter_config.json": adapter_config(weights, base),
-            "adapter/adapter_model.safetensors": save(adapter_tensors(weights), metadata=_FORMAT),
-        }
-        return self._store_all(key_prefix, files)
+        files = delta_files(delta, base, job=job, step=step)
+        written = {f"adapter/{name}": content for name, content in files.items()}
+        shared = (
+            StoredFile(
+                name=f"adapter/{file.name}", bytes=file.bytes, sha256=file.sha256, key=file.key
+            )
+            for file in delta.files.values()
+        )
+        return (*self._store_all(key_prefix, written), *shared)
 
     def store_state(
         self, key_prefix: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
     ) -> tuple[StoredFile, ...]:
-        # Copies, because moments may be views of one buffer, which safetensors refuses.
-        plain = {
-            name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()
-        }
         files = {
             "state/state.json": json.dumps(dict(metadata), sort_keys=True, indent=2).encode(),
-            "state/state.safetensors": save(plain, metadata=_FORMAT),
+            "state/state.safetensors": save(_plain(tensors), metadata=_FORMAT),
         }
         return self._store_all(key_prefix, files)
 
@@ -51,3 +50,29 @@ class ObjectStoreSink:
             written = self._store.put_bytes(key_prefix + name, content)
             stored.append(StoredFile(name=name, bytes=written.bytes, sha256=written.sha256))
         return tuple(stored)
+
+
+def delta_files(delta: DeltaWeights, base: LoadedBase, *, job: str, step: int) -> dict[str, bytes]:
+    """By name, below the delta's folder; none of a part whose files are shared."""
+    card = model_card(delta, base=base.name, job=job, step=step)
+    files: dict[str, bytes] = {"README.md": card.encode()}
+    if delta.overlay is not None and "overlay.safetensors" not in delta.files:
+        files["overlay.safetensors"] = save(_plain(delta.overlay.tensors), metadata=_FORMAT)
+    if delta.adapter is not None and "adapter_model.safetensors" not in delta.files:
+        tensors = adapter_tensors(delta.adapter)
+        files["adapter_config.json"] = adapter_config(delta.adapter, base)
+        files["adapter_model.safetensors"] = save(tensors, metadata=_FORMAT)
+    if delta.head is not None and "head.safetensors" not in delta.files:
+        files["head.json"] = _head_spec(delta.head)
+        files["head.safetensors"] = save(_plain(delta.head.tensors), metadata=_FORMAT)
+    return files
+
+
+def _head_spec(head: HeadWeights) -> bytes:
+    fields = {"spec": head.spec.model_dump(mode="json"), "temperature": head.temperature}
+    return json.dumps(fields, sort_keys=True, indent=2).encode()
+
+
+def _plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies, because they may be views of one buffer, which safetensors refuses."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}

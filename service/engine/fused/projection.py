@@ -46,9 +46,10 @@ class FusedProjection:
         return [
             factor
             for run in runs
+            for part in run.stack
             for member in self.members
-            if member.name in run.factors
-            for factor in run.factors[member.name]
+            if member.name in part.factors
+            for factor in part.factors[member.name][:2]
         ]
 
     def forward(self, x: torch.Tensor, runs: Sequence[TrainedRun]) -> "Projected":
@@ -57,11 +58,12 @@ class FusedProjection:
         added, start = [], 0
         for run in runs:
             rows = slice(start, start := start + run.length)
-            members = [member for member in self.members if member.name in run.factors]
-            if members:
-                adapter = _RunAdapter(run, rows, members, self.weight.shape[0])
-                adapter.add_to(y[rows], x[rows])
-                added.append(adapter)
+            for part in run.stack:
+                members = [member for member in self.members if member.name in part.factors]
+                if members:
+                    adapter = _RunAdapter(part, rows, members, self.weight.shape[0])
+                    adapter.add_to(y[rows], x[rows])
+                    added.append(adapter)
         return Projected(self, y, added)
 
 
@@ -88,10 +90,10 @@ class Projected:
 
     def backward(
         self, dy: torch.Tensor, x: torch.Tensor | None, *, input_gradient: bool = True
-    ) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
+    ) -> tuple[torch.Tensor | None, list[torch.Tensor | None]]:
         """The gradient of `x` and those of `leaves`."""
         dx = torch.mm(dy, self._projection.weight) if input_gradient else None
-        found: list[torch.Tensor] = []
+        found: list[torch.Tensor | None] = []
         for adapter in self._added:
             assert x is not None
             rows = adapter.rows
@@ -110,6 +112,7 @@ class _RunAdapter:
         self._dropout = run.dropout
         self._kept: list[torch.Tensor] = []  # masks of dropout, one a member
         factors = [run.factors[member.name] for member in members]
+        self._is_trained = factors[0].a.requires_grad
         self._a = factors[0].a if len(factors) == 1 else torch.cat([pair.a for pair in factors])
         self._outputs = [member.outputs for member in members]
         self._ranks: list[slice] = []
@@ -138,17 +141,22 @@ class _RunAdapter:
 
     def backward(
         self, dy: torch.Tensor, x: torch.Tensor, dx: torch.Tensor | None
-    ) -> list[torch.Tensor]:
-        """Adds to `dx`; returns the gradients of A and B, member by member."""
-        db = torch.mm(dy.t(), self._inner).mul_(self._scaling)  # (outputs, ranks)
+    ) -> list[torch.Tensor | None]:
+        """Adds to `dx`; returns the gradients of A and B, member by member, None of frozen ones."""
         dinner = torch.mm(dy, self._b).mul_(self._scaling)  # (rows, ranks)
+        if not self._is_trained:
+            if dx is not None:
+                dx.addmm_(dinner, self._a)
+            nothing: list[torch.Tensor | None] = [None] * 2 * len(self._outputs)
+            return nothing
+        db = torch.mm(dy.t(), self._inner).mul_(self._scaling)  # (outputs, ranks)
         if self._dropout is None:
             da = torch.mm(dinner.t(), x)  # (ranks, inputs)
             if dx is not None:
                 dx.addmm_(dinner, self._a)
         else:
             da = self._backward_dropped(self._dropout, dinner, x, dx)
-        found = []
+        found: list[torch.Tensor | None] = []
         for place, ranks in zip(self._outputs, self._ranks, strict=True):
             found += [da[ranks], db[place, ranks]]
         return found
@@ -169,8 +177,26 @@ def _take_over(parameters: Sequence[torch.Tensor]) -> torch.Tensor:
     """One tensor of all; the parameters become views of it."""
     if len(parameters) == 1:
         return parameters[0].detach()
+    joined = _joined(parameters)
+    if joined is not None:
+        return joined
     whole = torch.cat([parameter.detach() for parameter in parameters])
     start = 0
     for parameter in parameters:
         parameter.data = whole[start : (start := start + parameter.shape[0])]
     return whole
+
+
+def _joined(parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:
+    """One tensor of all if they lie one behind the other already: those of another decoder, which
+    shares its memory with this one."""
+    first = parameters[0]
+    place = first.data_ptr()
+    for parameter in parameters:
+        is_same = parameter.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        if not is_same or parameter.data_ptr() != place or not parameter.is_contiguous():
+            return None
+        place += parameter.nbytes
+    rows = sum(parameter.shape[0] for parameter in parameters)
+    shape = (rows, *first.shape[1:])
+    return first.detach().as_strided(shape, first.stride(), first.storage_offset())

@@ -10,7 +10,8 @@ from service.engine.generation.logit_rules import LogitRules
 from service.engine.generation.sampling import Draw
 from service.engine.interface import FrameSink
 from service.engine.layers import ServedAdapter
-from service.engine.parts import AdapterWeights
+from service.engine.parts import DeltaWeights
+from service.engine.runner import BaseRunner
 
 
 @dataclass(eq=False)
@@ -26,8 +27,10 @@ class Stream:
     computed: int = 0
     """Tokens whose keys and values are in the cache."""
     blocks: list[int] = field(default_factory=list)
+    runner: BaseRunner | None = None
+    """What it is computed on, once that is known: the base, or a variant of it."""
     adapter: ServedAdapter | None = None
-    loading: Future[AdapterWeights] | None = None
+    loading: Future[DeltaWeights] | None = None
     rules: LogitRules | None = None
     """None for most streams: their logits stay as they are."""
     guiding: Future[LLMatcher] | None = None

@@ -19,12 +19,12 @@ from service.engine.generation.guides import GuideCompiler
 from service.engine.generation.kv_cache import KvCache
 from service.engine.generation.logit_rules import LogitRules
 from service.engine.generation.passes import Sampled, StreamPasses
-from service.engine.generation.resident_adapters import ResidentAdapters
+from service.engine.generation.resident_adapters import ResidentAdapters, ServedModel
 from service.engine.generation.stream import Stream
 from service.engine.interface import FrameSink
-from service.engine.layers import ServedAdapter
-from service.engine.parts import AdapterSource, EngineLimits
+from service.engine.parts import AdapterSource, DeltaWeights, EngineLimits
 from service.engine.runner import BaseRunner
+from service.engine.variants import Variants
 
 
 class BaseStreams:
@@ -32,18 +32,18 @@ class BaseStreams:
 
     def __init__(
         self,
-        runner: BaseRunner,
+        variants: Variants,
         source: AdapterSource,
         limits: EngineLimits,
         frames: FrameCollector,
         wake: Callable[[], None],
     ) -> None:
         """`wake` is called from other threads when an adapter has arrived."""
-        self._runner = runner
+        self._runner = runner = variants.get(None)
         self._limits = limits
         self._frames = frames
         self._wake = wake
-        self._adapters = ResidentAdapters(runner, source)
+        self._adapters = ResidentAdapters(variants, source)
         self._cache = KvCache(
             runner.kv_layers,
             tokens=limits.kv_cache_tokens,
@@ -51,7 +51,7 @@ class BaseStreams:
             dtype=runner.base.dtype,
             device=runner.base.device,
         )
-        self._passes = StreamPasses(runner, self._cache)
+        self._passes: dict[BaseRunner, StreamPasses] = {}
         self._guides = GuideCompiler(runner.base.text, vocabulary=runner.vocabulary)
         self._arrivals = count()
         self._waiting: deque[Stream] = deque()
@@ -80,12 +80,10 @@ class BaseStreams:
         """Put a stream into the waiting line, or end it with its error."""
         self._add(Stream(request, sink, next(self._arrivals)))
 
-    def add_drawn(
-        self, request: AddRequest, sink: FrameSink, adapter: ServedAdapter | None
-    ) -> None:
+    def add_drawn(self, request: AddRequest, sink: FrameSink, model: ServedModel) -> None:
         """As `add`, with weights in training. The stop token is told like the others."""
         stream = Stream(request, sink, next(self._arrivals), is_drawn=True)
-        stream.adapter = adapter
+        stream.runner, stream.adapter = model.runner, model.adapter
         self._add(stream)
 
     def _add(self, stream: Stream) -> None:
@@ -125,14 +123,23 @@ class BaseStreams:
         self._make_room()
         decoding = [stream for stream in self._running if stream.pending == 1]
         prefilling = [stream for stream in self._running if stream.pending > 1]
-        if decoding:
-            self._deliver(self._passes.decode(decoding))
-        if prefilling:
-            budget = self._limits.prefill_chunk_tokens
-            scored, sampled = self._passes.prefill(prefilling, budget)
-            for growth in scored:
-                self._report(growth.stream, prompt_logprobs=growth.logprobs)
-            self._deliver(sampled)
+        for runner, streams in _by_runner(decoding):
+            self._deliver(self._passes_of(runner).decode(streams))
+        budget = self._limits.prefill_chunk_tokens
+        for runner, streams in _by_runner(prefilling):
+            if budget:
+                pending = sum(stream.pending for stream in streams)
+                scored, sampled = self._passes_of(runner).prefill(streams, budget)
+                budget -= min(pending, budget)
+                for growth in scored:
+                    self._report(growth.stream, prompt_logprobs=growth.logprobs)
+                self._deliver(sampled)
+
+    def _passes_of(self, runner: BaseRunner) -> StreamPasses:
+        """All variants of the base share one cache."""
+        if runner not in self._passes:
+            self._passes[runner] = StreamPasses(runner, self._cache)
+        return self._passes[runner]
 
     def _check(self, stream: Stream) -> None:
         base = self._runner.base
@@ -174,9 +181,13 @@ class BaseStreams:
         """Whether the stream can go on; one with a broken adapter or guide has ended."""
         delta = stream.request.model.delta
         try:
-            if delta is not None and stream.adapter is None:
-                assert stream.loading is not None
-                stream.adapter = self._adapters.cast(delta, stream.loading)
+            if stream.runner is None:
+                stream.runner = self._runner
+                if delta is not None:
+                    assert stream.loading is not None
+                    model = self._adapters.cast(delta, stream.loading)
+                    _refuse_head(stream.loading.result())
+                    stream.runner, stream.adapter = model.runner, model.adapter
             if stream.guiding is not None and stream.rules is not None:
                 stream.rules.matcher, stream.guiding = stream.guiding.result(), None
         except ServiceError as error:
@@ -260,12 +271,36 @@ class BaseStreams:
         self._release_blocks(stream)
         if stream.request.model.delta is not None:
             self._adapters.unpin(stream.request.model.delta)
+        self._forget_unused(stream.runner)
         self._frames.finish(stream.sink, stream.request.request, reason, error)
+
+    def _forget_unused(self, runner: BaseRunner | None) -> None:
+        """A variant's memory goes when no stream is computed on it, unless it is kept for later."""
+        used = {self._runner, *(s.runner for s in (*self._waiting, *self._running))}
+        if runner is not None and runner not in used:
+            self._passes.pop(runner, None)
 
     def _release_blocks(self, stream: Stream) -> None:
         self._cache.give_back(stream.blocks)
         stream.blocks = []
         stream.computed = 0
+
+
+def _by_runner(streams: Sequence[Stream]) -> list[tuple[BaseRunner, list[Stream]]]:
+    """Those that share a pass, in the order of their first."""
+    groups: dict[BaseRunner, list[Stream]] = {}
+    for stream in streams:
+        assert stream.runner is not None
+        groups.setdefault(stream.runner, []).append(stream)
+    return list(groups.items())
+
+
+def _refuse_head(loaded: DeltaWeights) -> None:
+    if loaded.head is not None:
+        raise InvalidRequest(
+            "The model answers with labels or scores and not with text; POST it to /v1/classify.",
+            param="model",
+        )
 
 
 def _not_finite(stream: Stream) -> ServiceError:

@@ -1,6 +1,7 @@
 """Linear layers that serve and train many adapters over one frozen base."""
 
 from service.engine.layers.adapter_slots import AdapterSlots
+from service.engine.layers.dora import LowRank, Magnitude, row_norms
 from service.engine.layers.multi_adapter_linear import (
     AdapterSwitch,
     MultiAdapterLinear,
@@ -11,11 +12,14 @@ from service.engine.layers.multi_adapter_linear import (
 )
 from service.engine.layers.served_adapter import ServedAdapter
 from service.engine.layers.served_rows import ServedRuns, SlottedRows
+from service.engine.layers.stacking import stack
 from service.engine.layers.trained_rows import RowDropout, TrainedFactors, TrainedRun, TrainedRuns
 
 __all__ = [
     "AdapterSlots",
     "AdapterSwitch",
+    "LowRank",
+    "Magnitude",
     "MultiAdapterLinear",
     "RowDropout",
     "RowPlan",
@@ -26,6 +30,8 @@ __all__ = [
     "TrainedRun",
     "TrainedRuns",
     "adaptable_linears",
+    "row_norms",
     "select_targets",
+    "stack",
     "swap_linears",
 ]

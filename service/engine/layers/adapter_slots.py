@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
-from service.engine.layers.served_adapter import ServedAdapter
+from service.engine.layers.served_adapter import Gain, ServedAdapter
 
 
 class AdapterSlots:
@@ -25,6 +25,7 @@ class AdapterSlots:
         self._linears = linears
         self._slots: list[ServedAdapter] = []
         self._stacks: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._gains: dict[str, Gain] = {}
         self._capacity = self._rank = 0
 
     @property
@@ -40,18 +41,26 @@ class AdapterSlots:
             self._make_room(wanted, missing)
         return {adapter: self._slots.index(adapter) for adapter in wanted}
 
-    def stacked(self, module: str) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """(slots, rank, in) and (slots, rank, out) of a layer; None when no adapter touches it."""
+    def stacked(self, module: str) -> tuple[torch.Tensor, torch.Tensor, Gain | None] | None:
+        """(slots, rank, in) and (slots, rank, out) of a layer, and gains (slots, out) if any slot
+        holds a DoRA; None when no adapter touches it."""
         stack = self._stacks.get(module)
-        return None if stack is None else (stack[0][: self.used], stack[1][: self.used])
+        if stack is None:
+            return None
+        gain = self._gains.get(module)
+        if gain is not None:
+            gain = Gain(gain.factor[: self.used], gain.shift[: self.used])
+        return stack[0][: self.used], stack[1][: self.used], gain
 
     def _make_room(self, wanted: list[ServedAdapter], missing: list[ServedAdapter]) -> None:
         touched = {module for adapter in wanted for module in adapter.factors}
         ranks = (f.a.shape[0] for adapter in wanted for f in adapter.factors.values())
         rank = max(ranks, default=1)
+        gained = {m for adapter in wanted for m, f in adapter.factors.items() if f.gain is not None}
         fits = rank <= self._rank and touched <= self._stacks.keys()
+        fits = fits and gained <= self._gains.keys()
         if not fits or len(wanted) > self._capacity or 2 * len(wanted) < self.used:
-            self._rebuild(wanted, touched, rank)
+            self._rebuild(wanted, touched, gained, rank)
             return
         for adapter in missing:
             self._write(self._take_slot(adapter, wanted), adapter)
@@ -64,17 +73,23 @@ class AdapterSlots:
         self._slots[slot] = adapter
         return slot
 
-    def _rebuild(self, wanted: list[ServedAdapter], touched: set[str], rank: int) -> None:
+    def _rebuild(
+        self, wanted: list[ServedAdapter], touched: set[str], gained: set[str], rank: int
+    ) -> None:
         self._slots = list(wanted)
         self._capacity = 1 << (len(wanted) - 1).bit_length()
         self._rank = rank
         self._stacks = {}
+        self._gains = {}
         for module in touched:
             linear = self._linears[module]
             self._stacks[module] = (
                 self._zeros(self._capacity, rank, linear.in_features),
                 self._zeros(self._capacity, rank, linear.out_features),
             )
+            if module in gained:
+                zeros = self._zeros(self._capacity, linear.out_features)
+                self._gains[module] = Gain(zeros + 1, zeros)
         for slot, adapter in enumerate(wanted):
             self._write(slot, adapter)
 
@@ -87,6 +102,11 @@ class AdapterSlots:
                 rank = factors.a.shape[0]
                 a[slot, :rank] = factors.a
                 b[slot, :rank] = factors.b
+        for module, gain in self._gains.items():
+            factors = adapter.factors.get(module)
+            own = None if factors is None else factors.gain
+            gain.factor[slot] = 1 if own is None else own.factor
+            gain.shift[slot] = 0 if own is None else own.shift
 
     def _zeros(self, *shape: int) -> torch.Tensor:
         return torch.zeros(shape, dtype=self._dtype, device=self.device)

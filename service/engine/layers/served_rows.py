@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from service.engine.layers.adapter_slots import AdapterSlots
-from service.engine.layers.served_adapter import ServedAdapter
+from service.engine.layers.served_adapter import Gain, ServedAdapter
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class ServedRuns:
         for start, stop, adapter in self.runs:
             factors = adapter.factors.get(module)
             if factors is not None:
+                if factors.gain is not None:
+                    factors.gain.apply_(y[start:stop])
                 y[start:stop].addmm_(F.linear(x[start:stop], factors.a), factors.b)
         return y
 
@@ -43,6 +45,9 @@ class SlottedRows:
                 counts[slot] += 1
         self._adapted = sum(counts)
         self._width = max(counts)
+        self._slot_of_row = torch.tensor(
+            [slot for slot in slot_of_row if slot is not None], device=slots.device
+        )
         self._gather: torch.Tensor | None = None
         self._scatter: torch.Tensor | None = None
         if any(count != self._width for count in counts):
@@ -62,7 +67,10 @@ class SlottedRows:
         stacked = self._slots.stacked(module)
         if stacked is None:
             return y
-        a, b = stacked  # (slots, rank, in), (slots, rank, out)
+        a, b, gain = stacked  # (slots, rank, in), (slots, rank, out)
+        if gain is not None:
+            of_rows = Gain(*(part.index_select(0, self._slot_of_row) for part in gain))
+            of_rows.apply_(y[: self._adapted])
         own = x[: self._adapted] if self._gather is None else x.index_select(0, self._gather)
         own = own.to(a.dtype).view(a.shape[0], self._width, -1)
         inner = torch.bmm(own, a.transpose(1, 2))

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional as F
 
+from service.engine.layers.dora import Magnitude
+
 
 class TrainedFactors(NamedTuple):
     """One layer's factors in the base's dtype."""
@@ -15,6 +17,8 @@ class TrainedFactors(NamedTuple):
     """(rank, in_features)"""
     b: torch.Tensor
     """(out_features, rank)"""
+    magnitude: Magnitude | None = None
+    """Of a DoRA."""
 
 
 class RowDropout:
@@ -55,6 +59,18 @@ class TrainedRun:
     factors: Mapping[str, TrainedFactors]
     scaling: float
     dropout: RowDropout | None = None
+    below: "TrainedRun | None" = None
+    """A frozen adapter that these factors were trained on top of, over the same rows."""
+
+    @property
+    def stack(self) -> "tuple[TrainedRun, ...]":
+        """From the lowest to this one, in the order in which they add to the base."""
+        return (self,) if self.below is None else (*self.below.stack, self)
+
+    @property
+    def is_plain(self) -> bool:
+        """Low-rank products and nothing else, all the way down."""
+        return all(pair.magnitude is None for run in self.stack for pair in run.factors.values())
 
 
 @dataclass(frozen=True)
@@ -67,14 +83,22 @@ class TrainedRuns:
     def rows(self) -> int:
         return sum(run.length for run in self.runs)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every run adds low-rank products and nothing else."""
+        return all(run.is_plain for run in self.runs)
+
     def add(self, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if not any(module in run.factors for run in self.runs):
+        if not any(module in part.factors for run in self.runs for part in run.stack):
             return y
         parts = []
         start = 0
         for run in self.runs:
             rows = slice(start, start + run.length)
-            parts.append(_adapted(run, module, x[rows], y[rows]))
+            adapted = y[rows]
+            for part in run.stack:
+                adapted = _adapted(part, module, x[rows], adapted)
+            parts.append(adapted)
             start += run.length
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -86,4 +110,6 @@ def _adapted(run: TrainedRun, module: str, x: torch.Tensor, y: torch.Tensor) -> 
     if run.dropout is not None:
         x = run.dropout.apply(x)
     inner = F.linear(x, factors.a)  # (rows, rank)
-    return torch.addmm(y, inner, factors.b.t(), alpha=run.scaling)
+    added = torch.addmm(y, inner, factors.b.t(), alpha=run.scaling)
+    # A dropped input is dropped for the factors alone: the base always sees all of it.
+    return added if factors.magnitude is None else factors.magnitude.scale(added)

@@ -13,8 +13,10 @@ PREFIX = "head."
 class HeadPart:
     """Slots are the head's own names behind `head.`."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, start: Mapping[str, torch.Tensor] | None = None) -> None:
+        """`start`: tensors to train further, by the head's own names."""
         self.head = head
+        self._start = start
         self.slots: Sequence[Slot] = [
             Slot(PREFIX + name, shape, torch.float32) for name, shape in head.shapes.items()
         ]
@@ -27,7 +29,15 @@ class HeadPart:
 
     def initialise(self, weights: Mapping[str, torch.Tensor], seed: int) -> None:
         """See Part."""
-        self.head.initialise(self.own(weights), seed)
+        own = self.own(weights)
+        if self._start is None:
+            self.head.initialise(own, seed)
+            return
+        for name, tensor in own.items():
+            tensor.copy_(self._start[name])
+
+    def refreshed(self) -> None:
+        """See Part."""
 
     def own(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The head's, by its own names."""

@@ -21,11 +21,15 @@ from service.core.engine_protocol import (
     SaveSnapshotTaken,
     SaveStored,
 )
-from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged, UnsupportedParameter
+from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
 from service.engine.generation.streams import BaseStreams
-from service.engine.layers import ServedAdapter
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.runner import BaseRunner
+from service.engine.training.head_passes import (
+    check_reads_head,
+    measure_and_differentiate_head,
+    measure_head,
+)
 from service.engine.training.losses import check_rows
 from service.engine.training.micro_batches import MicroBatch
 from service.engine.training.passes import (
@@ -68,6 +72,16 @@ class _Share:
             measuring.report if measuring else (),
             at_start=measuring is not None and measuring.at_start,
         )
+
+    @property
+    def is_head_alone(self) -> bool:
+        """Whether it passes by the base."""
+        return self.session.features is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the fused layers can compute it, which a DoRA beside it would forbid."""
+        return self.part.used.is_plain
 
     @property
     def runner(self) -> BaseRunner:
@@ -153,13 +167,10 @@ class TrainingLoop:
             self._complete(session, run.result())
 
     def _begin_sampling(self, session: Session, command: Sample) -> SampleRun:
-        base, model = session.runner.base, session.model
-        if model.lora is None:
-            raise UnsupportedParameter("only a session that trains an adapter can sample")
-        weights = model.lora.snapshot(model.weights.snapshot(), session.id)
-        adapter = ServedAdapter.cast(weights, dtype=base.dtype, device=base.device)
+        model = session.model.served(session.id)
+        streams = self._streams[session.base.name]
         places = max(1, self._limits.max_streams // 2)
-        return SampleRun(session, command, adapter, self._streams[base.name], places=places)
+        return SampleRun(session, command, model, streams, places=places)
 
     def _abort_sampling_of_ended(self) -> None:
         for session, run in tuple(self._sampling.items()):
@@ -195,8 +206,10 @@ class TrainingLoop:
     def _start_computing(self, session: Session, command: Forward | ForwardBackward) -> None:
         report = command.report if isinstance(command, Forward) else ()
         check_rows(command.loss, report, session.request.head, command.rows)
+        if session.features is not None:
+            check_reads_head(command.loss, report)
         limit = self._limits.micro_batch_tokens
-        session.computation = Computation.begin(command, session.runner, limit)
+        session.computation = Computation.begin(command, session.reads, limit)
 
     def _run_pass(self, shares: Sequence[_Share]) -> None:
         try:
@@ -257,11 +270,13 @@ class TrainingLoop:
 
 def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
     """Touches no state, so that it can be tried again."""
-    runner = shares[0].runner
-    parts = [share.part for share in shares]
-    if isinstance(shares[0].computation.command, Forward):
-        return measure(runner, parts)
-    return measure_and_differentiate(runner, parts)
+    first, parts = shares[0], [share.part for share in shares]
+    features, measures = first.session.features, isinstance(first.computation.command, Forward)
+    if features is not None:
+        compute_head = measure_head if measures else measure_and_differentiate_head
+        return [compute_head(part, features) for part in parts]
+    compute = measure if measures else measure_and_differentiate
+    return compute(first.runner, parts)
 
 
 def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
@@ -272,8 +287,12 @@ def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
     if first.session.request.exact:
         return [first]
     chosen, tokens = [first], first.batch.tokens
+    if first.is_head_alone:
+        return chosen
     for share in shares[1:]:
-        same_base = share.runner is first.runner
+        if share.is_head_alone:
+            continue
+        same_base = share.runner is first.runner and share.is_plain == first.is_plain
         same_kind = share.computation.command.op == first.computation.command.op
         is_shared = not share.session.request.exact
         if is_shared and same_base and same_kind and tokens + share.batch.tokens <= budget:

@@ -20,8 +20,8 @@ from service.core.engine_protocol import (
     to_error,
 )
 from service.core.errors import ServiceError
+from service.engine.generation.resident_adapters import ServedModel
 from service.engine.generation.streams import BaseStreams
-from service.engine.layers import ServedAdapter
 from service.engine.training.random_keys import key_number
 from service.engine.training.session import Session
 
@@ -54,7 +54,7 @@ class SampleRun:
         self,
         session: Session,
         command: Sample,
-        adapter: ServedAdapter | None,
+        model: ServedModel,
         streams: BaseStreams,
         *,
         places: int,
@@ -63,7 +63,7 @@ class SampleRun:
         free for whoever chats."""
         self._session = session
         self._command = command
-        self._adapter = adapter
+        self._model = model
         self._streams = streams
         self._places = places
         self._answers = {
@@ -87,7 +87,7 @@ class SampleRun:
         while self._waiting and self._streams.drawn < self._places:
             request = self._waiting.popleft()
             self._open.add(request)
-            self._streams.add_drawn(self._request(request), self._sink, self._adapter)
+            self._streams.add_drawn(self._request(request), self._sink, self._model)
 
     def abort(self) -> None:
         """End what is open; nobody wants it any more."""
@@ -118,7 +118,7 @@ class SampleRun:
         return AddRequest(
             request=request,
             tenant=_TENANT,
-            model=ModelRef(base=self._session.runner.base.name),
+            model=ModelRef(base=self._session.base.name),
             tokens=answer.prompt.tokens,
             sampling=self._command.sampling.model_copy(update=changes),
         )

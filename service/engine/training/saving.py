@@ -12,16 +12,15 @@ Storing = Callable[[], tuple[StoredFile, ...]]
 
 def take_snapshot(session: Session, command: Save, sink: AdapterSink) -> Storing:
     """Copy what is to be saved; the result writes it, on whatever thread calls it."""
-    request, base = session.request, session.runner.base
+    request, base = session.request, session.base
     prefix = f"{request.key_prefix}{command.name}/"
     step = int(command.name.removeprefix("step-"))
     writers: list[Storing] = []
     if "adapter" in command.parts:
-        lora = session.model.lora
-        assert lora is not None
-        weights = lora.snapshot(session.model.weights.snapshot(), f"{request.job}-{command.name}")
+        id = f"{request.job}-{command.name}"
+        delta = session.model.snapshot(id, temperature=command.temperature)
         writers.append(
-            lambda: sink.store_adapter(prefix, weights, base=base, job=request.job, step=step)
+            lambda: sink.store_delta(prefix, delta, base=base, job=request.job, step=step)
         )
     if "state" in command.parts:
         state = take_state(session, step)

@@ -23,10 +23,19 @@ from service.core.errors import (
     SequenceGap,
     ServiceError,
 )
-from service.engine.runner import BaseRunner
+from service.engine.parts import LoadedBase
+from service.engine.training.features import FeatureCache
 from service.engine.training.micro_batches import MicroBatch, cut
 from service.engine.training.model import TrainedModel
 from service.engine.training.optimizer import AdamW
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What reads a session's rows: a base, or an embedding model in the place of one."""
+
+    base: LoadedBase
+    vocabulary: int
 
 
 @dataclass
@@ -42,7 +51,7 @@ class Computation:
 
     @classmethod
     def begin(
-        cls, command: Forward | ForwardBackward, runner: BaseRunner, limit_tokens: int
+        cls, command: Forward | ForwardBackward, reads: Reads, limit_tokens: int
     ) -> "Computation":
         """Check the rows and cut them.
 
@@ -51,12 +60,12 @@ class Computation:
         for row in command.rows:
             if len(row.weights) != len(row.tokens) or not row.tokens:
                 raise InvalidRequest(f"line {row.line}: tokens and weights differ in number")
-            if len(row.tokens) > runner.base.context_length:
+            if len(row.tokens) > reads.base.context_length:
                 raise ContextLengthExceeded(
-                    f"line {row.line} has {len(row.tokens)} tokens, {runner.base.name!r} takes "
-                    f"{runner.base.context_length}"
+                    f"line {row.line} has {len(row.tokens)} tokens, {reads.base.name!r} takes "
+                    f"{reads.base.context_length}"
                 )
-            if not all(0 <= token < runner.vocabulary for token in row.tokens):
+            if not all(0 <= token < reads.vocabulary for token in row.tokens):
                 raise InvalidRequest(f"line {row.line} holds a token that the base does not know")
         remaining = deque(cut(command.rows, limit_tokens))
         return cls(command, remaining, [None] * len(command.rows), time.monotonic())
@@ -84,7 +93,7 @@ class Session:
 
     id: str
     request: OpenSession
-    runner: BaseRunner
+    reads: Reads
     changed: threading.Condition
     """On the engine's lock; notified with every result and when the session closes."""
     next_seq: int = 1
@@ -99,8 +108,14 @@ class Session:
     """Set once `model` and `optimizer` exist, or opening has failed and the session is closed."""
     model: TrainedModel = field(init=False)
     optimizer: AdamW = field(init=False)
+    features: FeatureCache | None = None
+    """Of rows, where a head alone is trained."""
     computation: Computation | None = None
     """Of the command at the head of the queue."""
+
+    @property
+    def base(self) -> LoadedBase:
+        return self.reads.base
 
     def beat(self) -> None:
         self.last_beat = time.monotonic()

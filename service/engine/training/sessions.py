@@ -4,12 +4,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 
 from service.core.engine_protocol import (
     CommandBatch,
     CommandsAccepted,
-    LoraTuning,
+    DeltaRef,
     OpenSession,
     ResultBatch,
     SessionOpened,
@@ -19,16 +20,16 @@ from service.core.errors import (
     SessionNotFound,
     StaleEpoch,
     TooManyRequests,
-    UnsupportedParameter,
 )
+from service.engine.embedding import LoadedEmbedder
 from service.engine.environment import environment_of
-from service.engine.generation.resident_adapters import check_fit
-from service.engine.parts import AdapterSource, EngineLimits
-from service.engine.runner import BaseRunner
-from service.engine.training.model import TrainedModel
+from service.engine.parts import AdapterSource, DeltaWeights, EngineLimits
+from service.engine.training.beginning import begin, begin_on_embedder
+from service.engine.training.features import FeatureCache, base_features
 from service.engine.training.optimizer import AdamW
-from service.engine.training.session import Session
+from service.engine.training.session import Reads, Session
 from service.engine.training.states import restore_state
+from service.engine.variants import Variants
 
 
 class TrainingSessions:
@@ -36,14 +37,16 @@ class TrainingSessions:
 
     def __init__(
         self,
-        runners: Mapping[str, BaseRunner],
+        variants: Mapping[str, Variants],
+        embedders: Mapping[str, LoadedEmbedder],
         source: AdapterSource,
         limits: EngineLimits,
         lock: threading.RLock,
         wake: threading.Condition,
     ) -> None:
         """`wake`, on the engine's lock, is notified when there is something to compute."""
-        self._runners = runners
+        self._variants = variants
+        self._embedders = embedders
         self._source = source
         self._limits = limits
         self._lock = lock
@@ -58,7 +61,7 @@ class TrainingSessions:
 
     def open(self, request: OpenSession) -> SessionOpened:
         """See EngineCore."""
-        if request.base not in self._runners:
+        if request.base not in self._variants and request.base not in self._embedders:
             raise ModelNotFound(f"this engine does not hold the base {request.base!r}")
         with self._lock:
             session, is_new = self._find_or_open_held(request)
@@ -70,10 +73,10 @@ class TrainingSessions:
             self._get_held(session.id)
             return SessionOpened(
                 session=session.id,
-                base_digest=session.runner.base.digest,
+                base_digest=session.base.digest,
                 trainable_parameters=session.model.weights.size,
                 next_seq=session.next_seq,
-                environment=environment_of(session.runner.base),
+                environment=environment_of(session.base),
             )
 
     def append(self, session: str, batch: CommandBatch) -> CommandsAccepted:
@@ -139,7 +142,7 @@ class TrainingSessions:
         session = Session(
             id=f"session-{next(self._ids)}",
             request=request,
-            runner=self._runners[request.base],
+            reads=self._reads(request.base),
             changed=threading.Condition(self._lock),
         )
         self._sessions[session.id] = session
@@ -147,20 +150,36 @@ class TrainingSessions:
 
     def _prepare(self, session: Session) -> None:
         request = session.request
-        if not isinstance(request.tuning, LoraTuning) or request.head is not None:
-            raise UnsupportedParameter("this engine trains adapters alone", param="tuning")
-        model = TrainedModel.adapter(session.runner, request.tuning)
+        start = None if request.start_from is None else self._load(request.start_from)
+        if request.base in self._embedders:
+            embedder = self._embedders[request.base]
+            model = begin_on_embedder(embedder, request, start)
+            session.features = FeatureCache(embedder.features)
+        else:
+            model = begin(self._variants[request.base], request, start)
+            if model.is_head_alone and request.head is not None:
+                session.features = FeatureCache(base_features(model.now, request.head))
         session.model, session.optimizer = model, AdamW(model.weights)
         if request.resume is not None:
             restore_state(session, self._source.load_state(request.resume))
-        elif request.start_from is not None:
-            stored = self._source.get_loaded(request.start_from)
-            stored = stored or self._source.load(request.start_from).result()
-            check_fit(session.runner, stored)
-            model.start_from(stored)
-        else:
-            model.weights.initialise(request.seed)
         session.ready.set()
+
+    def _reads(self, base: str) -> Reads:
+        embedder = self._embedders.get(base)
+        if embedder is not None:
+            return Reads(embedder.as_base(), embedder.vocabulary)
+        runner = self._variants[base].get(None)
+        return Reads(runner.base, runner.vocabulary)
+
+    def _load(self, ref: DeltaRef) -> DeltaWeights:
+        """With the absolute keys of its files, which what is trained on it may share."""
+        delta = self._source.get_loaded(ref) or self._source.load(ref).result()
+        folder = ref.key.rstrip("/")
+        located = {
+            name: replace(file, key=file.key or f"{folder}/{name}")
+            for name, file in delta.files.items()
+        }
+        return replace(delta, files=located)
 
     @contextmanager
     def _closed_on_error(self, session: Session) -> Iterator[None]:

@@ -59,7 +59,7 @@ def _owner(session: Session) -> dict[str, str]:
     return {
         "format": _FORMAT,
         "seed": str(request.seed),
-        "base_digest": session.runner.base.digest,
+        "base_digest": session.base.digest,
         "tuning": json.dumps(request.tuning.model_dump(mode="json"), sort_keys=True),
         "head": json.dumps(head, sort_keys=True),
     }

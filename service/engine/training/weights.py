@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from service.engine.layers import RowDropout, TrainedFactors, TrainedRun
 from service.engine.runner import BaseRunner
@@ -33,6 +34,9 @@ class Part(Protocol):
     def initialise(self, weights: Mapping[str, torch.Tensor], seed: int) -> None:
         """Fill views of the flat weights, by name."""
 
+    def refreshed(self) -> None:
+        """The leaves have changed."""
+
 
 @dataclass(frozen=True)
 class RowWeights:
@@ -41,10 +45,18 @@ class RowWeights:
     runner: BaseRunner
     factors: Mapping[str, TrainedFactors] = field(default_factory=dict)
     scaling: float = 1.0
+    below: "RowWeights | None" = None
+    """A frozen adapter on the same runner, beneath this one."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Low-rank products and nothing else: no DoRA, which takes other passes."""
+        return self.run(0).is_plain
 
     def run(self, length: int, dropout: RowDropout | None = None) -> TrainedRun:
         """Consecutive rows of a batch, computed so."""
-        return TrainedRun(length, self.factors, self.scaling, dropout)
+        below = None if self.below is None else self.below.run(length)
+        return TrainedRun(length, self.factors, self.scaling, dropout, below)
 
 
 class TrainedWeights:
@@ -64,8 +76,8 @@ class TrainedWeights:
         self._gradients = list(self.cut(self.gradient).values())
         exact = self.cut(self.flat)
         # An fp32 leaf is its weights themselves, and `refresh` has nothing to do.
-        leaves = {
-            name: exact[name].to(slot.dtype).requires_grad_() for name, slot in self._slots.items()
+        leaves: dict[str, torch.Tensor] = {
+            name: nn.Parameter(exact[name].to(slot.dtype)) for name, slot in self._slots.items()
         }
         self._exact = [exact[name] for name, leaf in leaves.items() if leaf.dtype != torch.float32]
         self._cast = [leaf for leaf in leaves.values() if leaf.dtype != torch.float32]
@@ -91,6 +103,8 @@ class TrainedWeights:
         """Make the products use the weights as they are."""
         if self._cast:
             torch._foreach_copy_(self._cast, self._exact)
+        for part in self._parts:
+            part.refreshed()
 
     def add_gradient(self, gradients: Sequence[torch.Tensor]) -> None:
         """One for each of `leaves`, in their order."""

@@ -25,11 +25,18 @@ def make_adapter(
     alpha: float = 8,
     targets: Targets = "all-linear",
     use_rslora: bool = False,
+    use_dora: bool = False,
     size: float = 0.3,
 ) -> AdapterWeights:
     """Random weights that depend on `id` alone, large enough to change what is answered."""
     tuning = LoraTuning.model_validate(
-        {"rank": rank, "alpha": alpha, "target_modules": targets, "use_rslora": use_rslora}
+        {
+            "rank": rank,
+            "alpha": alpha,
+            "target_modules": targets,
+            "use_rslora": use_rslora,
+            "use_dora": use_dora,
+        }
     )
     random = torch.Generator().manual_seed(sum(id.encode()))
     linears = adaptable_linears(model)
@@ -39,7 +46,12 @@ def make_adapter(
     }
     root = rank**0.5 if use_rslora else rank
     digest = f"{sum(id.encode()):064x}"
-    return AdapterWeights(id, digest, tuning, alpha / root, modules)
+    magnitudes = {
+        name: linears[name].weight.norm(dim=1) * (0.5 + torch.rand(len(pair.b), generator=random))
+        for name, pair in modules.items()
+        if use_dora
+    }
+    return AdapterWeights(id, digest, tuning, alpha / root, modules, magnitudes)
 
 
 def peft_model(model: PreTrainedModel, weights: AdapterWeights, folder: Path) -> PeftModel:
@@ -64,12 +76,16 @@ def write_peft_files(weights: AdapterWeights, folder: Path) -> None:
         "lora_alpha": weights.tuning.alpha,
         "lora_dropout": weights.tuning.dropout,
         "use_rslora": weights.tuning.use_rslora,
+        "use_dora": weights.tuning.use_dora,
         "target_modules": sorted(weights.modules),
         "base_model_name_or_path": None,
         "inference_mode": True,
     }
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    save_file(peft_tensors(weights.modules), folder / "adapter_model.safetensors")
+    tensors = peft_tensors(weights.modules)
+    for name, magnitude in weights.magnitudes.items():
+        tensors[f"base_model.model.{name}.lora_magnitude_vector"] = magnitude.clone()
+    save_file(tensors, folder / "adapter_model.safetensors")
 
 
 def peft_tensors(modules: Mapping[str, LoraPair]) -> dict[str, torch.Tensor]:

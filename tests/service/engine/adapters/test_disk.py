@@ -8,12 +8,12 @@ import pytest
 
 from service.core.manifest import Manifest, ManifestFile
 from service.engine.adapters.disk import AdapterDisk
-from service.engine.adapters.files import CONFIG_NAME, WEIGHTS_NAME, AdapterFiles
+from service.engine.adapters.files import CONFIG_NAME, WEIGHTS_NAME, DeltaFiles
 
 _LARGE = 10**6
 
 
-def _adapter(seed: int) -> tuple[str, AdapterFiles]:
+def _adapter(seed: int) -> tuple[str, DeltaFiles]:
     config, weights = b"{}", bytes([seed]) * 1000
     manifest = Manifest(
         kind="lora",
@@ -26,7 +26,9 @@ def _adapter(seed: int) -> tuple[str, AdapterFiles]:
             for name, content in ((CONFIG_NAME, config), (WEIGHTS_NAME, weights))
         ),
     )
-    return manifest.digest, AdapterFiles(manifest, manifest.to_bytes(), config, weights)
+    return manifest.digest, DeltaFiles(
+        manifest, manifest.to_bytes(), {CONFIG_NAME: config, WEIGHTS_NAME: weights}
+    )
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -63,7 +65,7 @@ def test_half_a_folder_is_replaced(tmp_path: Path) -> None:
 
 def test_the_longest_unread_leave_first(tmp_path: Path) -> None:
     adapters = [_adapter(seed) for seed in range(3)]
-    size = sum(map(len, adapters[0][1].by_name().values()))
+    size = sum(map(len, adapters[0][1].own().values()))
     disk = AdapterDisk(tmp_path, 2 * size)
     for age, (digest, files) in zip((200, 100), adapters, strict=False):
         disk.write(digest, files)

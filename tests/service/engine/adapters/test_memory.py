@@ -6,16 +6,17 @@ from hypothesis import strategies as st
 
 from service.core.engine_protocol import DeltaRef, LoraTuning
 from service.engine.adapters.memory import AdapterMemory
-from service.engine.parts import AdapterWeights, LoraPair
+from service.engine.parts import AdapterWeights, DeltaWeights, LoraPair
 
 _BYTES = 80
 
 
-def _weights(name: str) -> AdapterWeights:
+def _weights(name: str) -> DeltaWeights:
     pair = LoraPair(a=torch.zeros(1, 10), b=torch.zeros(10, 1))
-    return AdapterWeights(
+    adapter = AdapterWeights(
         id=name, digest=name, tuning=LoraTuning(rank=1), scaling=1, modules={"m": pair}
     )
+    return DeltaWeights(name, name, adapter=adapter)
 
 
 def _ref(name: str) -> DeltaRef:

@@ -18,7 +18,7 @@ from service.core.errors import (
 from service.core.storage import ObjectStore
 from service.engine.adapters import AdapterDisk, AdapterStore, linear_shapes
 from service.engine.export.peft_files import adapter_tensors
-from service.engine.parts import AdapterWeights, LoadedBase
+from service.engine.parts import AdapterWeights, DeltaWeights, LoadedBase
 from tests.service.engine.adapters.builders import (
     CONFIG,
     WEIGHTS,
@@ -77,19 +77,21 @@ def _failure(adapters: AdapterStore, ref: DeltaRef) -> ServiceError:
     return error
 
 
-def _load_and_close(adapters: AdapterStore, ref: DeltaRef) -> AdapterWeights:
+def _load_and_close(adapters: AdapterStore, ref: DeltaRef) -> DeltaWeights:
     """Closed, it has written its disk copy."""
     weights = adapters.load(ref).result(_SECONDS)
     adapters.close()
     return weights
 
 
-def _assert_equal(loaded: AdapterWeights, original: AdapterWeights) -> None:
-    assert loaded.scaling == original.scaling
-    assert loaded.modules.keys() == original.modules.keys()
+def _assert_equal(loaded: DeltaWeights, original: AdapterWeights) -> None:
+    adapter = loaded.adapter
+    assert adapter is not None
+    assert adapter.scaling == original.scaling
+    assert adapter.modules.keys() == original.modules.keys()
     for name, pair in original.modules.items():
-        assert torch.equal(loaded.modules[name].a, pair.a)
-        assert torch.equal(loaded.modules[name].b, pair.b)
+        assert torch.equal(adapter.modules[name].a, pair.a)
+        assert torch.equal(adapter.modules[name].b, pair.b)
 
 
 def test_what_was_saved_is_loaded(shelf: AdapterShelf, open_store: OpenStore) -> None:
@@ -116,7 +118,8 @@ def test_smaller_formats_are_widened(
 
     loaded = open_store().load(ref).result(_SECONDS)
 
-    assert {pair.a.dtype for pair in loaded.modules.values()} == {torch.float32}
+    assert loaded.adapter is not None
+    assert {pair.a.dtype for pair in loaded.adapter.modules.values()} == {torch.float32}
 
 
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS, "manifest.json"])
@@ -211,12 +214,12 @@ def test_what_is_not_served_is_refused_by_name(shelf: AdapterShelf, open_store: 
     files = peft_files(random_adapter(shelf.base), shelf.base)
     adapters = open_store()
 
-    dora = _failure(adapters, shelf.put_files(with_config(files, use_dora=True)))
-    overlay = _failure(adapters, shelf.put_files(files, kind="overlay"))
+    biased = _failure(adapters, shelf.put_files(with_config(files, lora_bias=True)))
+    state = _failure(adapters, shelf.put_files(files, kind="state"))
 
-    assert isinstance(dora, UnsupportedParameter)
-    assert dora.param == "use_dora"
-    assert isinstance(overlay, UnsupportedParameter)
+    assert isinstance(biased, UnsupportedParameter)
+    assert biased.param == "lora_bias"
+    assert isinstance(state, UnsupportedParameter)
 
 
 def test_those_who_ask_at_once_share_one_load(shelf: AdapterShelf, open_store: OpenStore) -> None:

@@ -15,7 +15,7 @@ from service.core.storage import ObjectStore
 from service.engine.adapters.lora_config import parse_lora_config
 from service.engine.export import ObjectStoreSink
 from service.engine.export.peft_files import target_modules
-from service.engine.parts import AdapterWeights, LoadedBase
+from service.engine.parts import AdapterWeights, DeltaWeights, LoadedBase
 from tests.service.engine.adapters.builders import random_adapter
 
 _TOKENS = torch.arange(3, 43)[None]
@@ -31,7 +31,8 @@ _ALL_KINDS = [
 def _save(
     store: ObjectStore, weights: AdapterWeights, base: LoadedBase, prefix: str
 ) -> tuple[StoredFile, ...]:
-    return ObjectStoreSink(store).store_adapter(prefix, weights, base=base, job="ftjob-1", step=12)
+    delta = DeltaWeights(weights.id, "", adapter=weights)
+    return ObjectStoreSink(store).store_delta(prefix, delta, base=base, job="ftjob-1", step=12)
 
 
 def _fetch(store: ObjectStore, prefix: str, files: tuple[StoredFile, ...], folder: Path) -> Path:

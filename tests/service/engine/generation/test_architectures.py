@@ -41,7 +41,7 @@ REFUSED: Mapping[str, Mapping[str, object]] = {
 
 def build(architecture: str, options: Mapping[str, object]) -> PreTrainedModel:
     torch.manual_seed(0)
-    config = AutoConfig.for_model(architecture, **SIZES, **options)
+    config = AutoConfig.for_model(architecture, **{**SIZES, **options})
     model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     model.requires_grad_(False)
     model.eval()

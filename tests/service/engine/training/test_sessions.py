@@ -12,11 +12,14 @@ from safetensors.torch import load
 from service.core.engine_protocol import (
     CommandFailed,
     ForwardDone,
+    HeadTuning,
     LoraTuning,
+    PartialTuning,
     Result,
     ResumePoint,
     SaveSnapshotTaken,
     SaveStored,
+    Tuning,
 )
 from service.core.errors import (
     AdapterCorrupt,
@@ -122,13 +125,16 @@ def test_a_session_starts_from_stored_weights(in_memory: bool, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("tuning", "error"),
     [
-        (LoraTuning(rank=8), InvalidHyperparameter),
-        (LoraTuning(rank=4, target_modules=("q_proj",)), InvalidHyperparameter),
+        (LoraTuning(rank=300), InvalidHyperparameter),
+        (PartialTuning(), InvalidHyperparameter),
+        (PartialTuning(last_n_layers=3), InvalidHyperparameter),
+        (PartialTuning(trainable=("*.q_proj.weight", "*.nothing")), InvalidHyperparameter),
+        (HeadTuning(), InvalidHyperparameter),
         (LoraTuning(rank=4, target_modules=("q_proj", "nothing")), InvalidHyperparameter),
     ],
 )
 def test_a_session_that_cannot_begin_leaves_its_slot(
-    tuning: LoraTuning, error: type[Exception]
+    tuning: Tuning, error: type[Exception]
 ) -> None:
     source = FakeAdapterSource()
     ref = source.put(STORED)
