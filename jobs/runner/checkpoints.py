@@ -45,7 +45,7 @@ def record_save(
         return _complete(attempt, key, manifest) if files else None
 
     state = store_manifest("state", _STATE, state_prefix(*place))
-    delta = store_manifest(_delta_kind(job), _ADAPTER, adapter_prefix(*place))
+    delta = store_manifest("delta", _ADAPTER, adapter_prefix(*place))
 
     def add_rows() -> None:
         with attempt.writing() as connection:
@@ -69,12 +69,6 @@ def record_save(
 
     patiently(attempt.control, add_rows)
     return delta
-
-
-def _delta_kind(job: FineTuningJob) -> str:
-    """What is an adapter and nothing else says so, for readers that know no other delta."""
-    has_head = job.method.type in ("classification", "reward_model")
-    return "lora" if job.tuning.type == "lora" and not has_head else "delta"
 
 
 def _complete(attempt: Attempt, key: str, manifest: Manifest) -> Delta:

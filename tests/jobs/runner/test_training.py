@@ -101,7 +101,7 @@ def test_the_model_is_the_last_checkpoint_and_its_manifest_describes_what_is_sto
     content = store.get_bytes(f"{model.delta.key}/manifest.json")
     assert hashlib.sha256(content).hexdigest() == model.delta.digest
     manifest = Manifest.from_bytes(content)
-    assert (manifest.kind, manifest.job, manifest.step) == ("lora", job_id, 6)
+    assert (manifest.kind, manifest.job, manifest.step) == ("delta", job_id, 6)
     assert manifest.base_digest == model.base_digest
     assert {"adapter_config.json", "adapter_model.safetensors"} <= {f.name for f in manifest.files}
     for file in manifest.files:
