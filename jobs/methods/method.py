@@ -46,8 +46,10 @@ class Answered:
 class Environment(Protocol):
     """What a policy lives in."""
 
-    context_length: int
-    stop_token_ids: tuple[int, ...]
+    @property
+    def context_length(self) -> int: ...
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]: ...
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of an answer."""

@@ -365,6 +365,11 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, file_id: str, model: 
             "hyperparameters.max_seq_length",
         ),
         (
+            {"hyperparameters": {"early_stopping_patience": 2}},
+            "invalid_hyperparameter",
+            "hyperparameters.early_stopping_patience",
+        ),
+        (
             {"hyperparameters": {"learning_rate": 1e-4, "learning_rate_multiplier": 2}},
             "invalid_hyperparameter",
             "hyperparameters.learning_rate",

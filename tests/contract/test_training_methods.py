@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -198,13 +199,10 @@ def test_events_stream_until_the_job_ends_and_go_on_behind_the_last_one_heard(
     sdk.fine_tuning.jobs.cancel(job.id)
 
     def follow(last: str | None = None) -> list[str]:
-        headers = {"Last-Event-ID": last} if last else {}
-        with sdk.with_streaming_response.get(
-            f"/fine_tuning/jobs/{job.id}/events?stream=true",
-            cast_to=object,
-            options={"headers": headers},
-        ) as response:
-            return [line for line in response.iter_lines() if line]
+        headers = {"Authorization": f"Bearer {sdk.api_key}"}
+        headers |= {"Last-Event-ID": last} if last else {}
+        url = f"{sdk.base_url}fine_tuning/jobs/{job.id}/events?stream=true"
+        return [line for line in httpx2.get(url, headers=headers).text.splitlines() if line]
 
     lines = follow()
 

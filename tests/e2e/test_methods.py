@@ -157,7 +157,17 @@ def test_preferences_are_learned_and_generalise(sdk: openai.OpenAI) -> None:
 
 
 def test_stages_chain_from_text_to_reinforcement(sdk: openai.OpenAI) -> None:
-    read, told = train(sdk, "unsupervised", texts(0, 40), texts(40, 48), n_epochs=8, batch_size=2)
+    read, told = train(
+        sdk,
+        "unsupervised",
+        texts(0, 40),
+        texts(40, 48),
+        tuning={"type": "full"},
+        n_epochs=10,
+        batch_size=4,
+        packing=False,
+        learning_rate=0.003,
+    )
     assert told[-1]["full_valid_perplexity"] < told[0]["full_valid_perplexity"] / 2
     stream = sdk.completions.create(
         model=read.fine_tuned_model, prompt="Η αλε", max_tokens=20, temperature=0, stream=True

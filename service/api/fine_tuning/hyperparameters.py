@@ -1,7 +1,8 @@
 """Wire shapes of hyperparameters: as they are asked for, and as they are answered."""
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -57,14 +58,14 @@ class Hyperparameters(RequestBody):
         }
 
     @classmethod
-    def from_domain(cls, job: FineTuningJob) -> "Hyperparameters":
+    def from_domain(cls, job: FineTuningJob) -> Self:
         """Not validated again: a resolved number may lie beyond what may be asked for."""
         values = asdict(job.method) | asdict(job.resolved or job.hyperparameters)
         if values["max_seq_length"] is None:
             values["max_seq_length"] = "auto"
-        return cls.model_construct(
-            **{name: values[name] for name in cls.model_fields if name in values}
-        )
+        given: dict[str, Any] = {n: values[n] for n in cls.model_fields if n in values}
+        construct: Callable[..., Self] = cls.model_construct
+        return construct(**given)
 
 
 class DpoHyperparameters(Hyperparameters):

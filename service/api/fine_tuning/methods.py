@@ -86,7 +86,7 @@ class ReinforcementOptions(Options):
         assert isinstance(method, domain.ReinforcementMethod)
         form = method.response_format
         return cls.model_construct(
-            hyperparameters=hyperparameters_of(job),
+            hyperparameters=ReinforcementHyperparameters.from_domain(job),
             grader=_GRADER.validate_python(dict(method.grader)),
             response_format=None if form is None else _FORMAT.validate_python(dict(form)),
         )

@@ -66,7 +66,26 @@ class CreateJob(RequestBody):
                 "of them.",
                 param="hyperparameters",
             )
-        return (current or old or Hyperparameters()).to_domain()
+        asked = (current or old or Hyperparameters()).to_domain()
+        self._check_early_stopping(asked)
+        return asked
+
+    def _check_early_stopping(self, asked: domain.Hyperparameters) -> None:
+        """Raises InvalidHyperparameter where it could never do anything."""
+        if asked.early_stopping_patience is None:
+            return
+        param = "hyperparameters.early_stopping_patience"
+        if self.method is not None and self.method.type in ("reinforcement", "rlhf"):
+            raise InvalidHyperparameter(
+                f"'early_stopping_patience' counts losses of a validation file, and "
+                f"{self.method.type!r} has rewards; leave it out.",
+                param=param,
+            )
+        if self.validation_file is None:
+            raise InvalidHyperparameter(
+                "'early_stopping_patience' needs a 'validation_file' to tell when to stop.",
+                param=param,
+            )
 
     def to_tuning(self, method: DomainMethod) -> TuningSpec:
         """Raises UnsupportedParameter, InvalidRequest."""
