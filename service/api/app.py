@@ -26,6 +26,8 @@ from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.permissions.routes import router as permissions
+from service.api.previews.routes import router as previews
+from service.api.reports.routes import router as reports
 from service.api.resources import Resources, State
 from service.api.stored_completions.routes import router as stored_completions
 from service.api.uploads.routes import PARTS_PATH
@@ -74,7 +76,9 @@ def create_app(settings: Settings) -> FastAPI:
         ),
         files,
         uploads,
+        reports,
         fine_tuning,
+        previews,
         permissions,
         graders,
         aliases,

@@ -27,6 +27,7 @@ TASKS: dict[WorkKind, str] = {
     WorkKind.BATCH: "jobs.tasks.batch",
     WorkKind.IMPORT: "jobs.tasks.import_model",
     WorkKind.EXPORT: "jobs.tasks.export_model",
+    WorkKind.FILE_REPORT: "jobs.tasks.report_on_file",
 }
 """The allow-list: a worker refuses every other function name, whoever wrote it into Redis."""
 
@@ -47,7 +48,7 @@ def queue_name(kind: WorkKind, pool: str) -> str:
             return "batch"
         case WorkKind.IMPORT | WorkKind.EXPORT:
             return "models"
-        case WorkKind.VALIDATION | WorkKind.WEBHOOK:
+        case WorkKind.VALIDATION | WorkKind.WEBHOOK | WorkKind.FILE_REPORT:
             return "short"
 
 

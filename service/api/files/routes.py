@@ -62,9 +62,13 @@ FilesDep = Annotated[FileService, Depends(_service)]
 
 
 @router.post(UPLOAD_PATH, openapi_extra=_UPLOAD_FORM)
-async def upload_file(request: Request, caller: PrincipalDep, files: FilesDep) -> FileObject:
+async def upload_file(
+    request: Request, caller: PrincipalDep, files: FilesDep, resources: ResourcesDep
+) -> FileObject:
     """Upload a file; it is stored while it arrives."""
-    return FileObject.from_domain(await files.upload(caller, request.headers, request.stream()))
+    file = await files.upload(caller, request.headers, request.stream())
+    resources.ringer.wish()  # its report is due
+    return FileObject.from_domain(file)
 
 
 @router.get("/v1/files")

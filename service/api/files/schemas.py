@@ -19,7 +19,7 @@ class FileObject(Answer):
     purpose: str
     status: Literal["processed"] = "processed"
     """Deprecated, but clients wait for it: a file can be used as soon as it is stored. What is
-    wrong with its content is told by the job that reads it."""
+    wrong with its content is told by its report, and by the job that reads it."""
     status_details: None = None
 
     @classmethod
