@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     """A job's rows are cut into micro-batches of this size by that job alone, never by load."""
     adapter_memory_bytes: int = Field(1024**3, ge=0)
     """RAM for served adapters; the least recently used leaves first."""
+    activation_memory_bytes: int = Field(4 * 1024**3, ge=0)
+    """Micro-batches that would keep more than this for their backward compute every layer a second
+    time instead: slower, in a fraction of the memory."""
     overlay_memory_bytes: int = Field(4 * 1024**3, ge=0)
     """Memory for the replaced weights of served full and partial models, on each base; the least
     recently used leaves first."""

@@ -42,7 +42,7 @@ def run(settings: Settings) -> None:
             _load_embedder(name, source, settings, store)
             for name, source in settings.embedders.items()
         ]
-        adapters = _adapter_store(settings, store, bases)
+        adapters = _adapter_store(settings, store, bases, embedders)
         engine = _engine(settings, store, bases, adapters, embedders)
         front = EngineFront(engine, listener, settings, on_failure=stops.request)
         beacon = _beacon(engine, settings, stops)
@@ -92,10 +92,15 @@ def _publish(name: str, prepared: PreparedBase, store: ObjectStore) -> None:
 
 
 def _adapter_store(
-    settings: Settings, store: ObjectStore, bases: Sequence[LoadedBase]
+    settings: Settings,
+    store: ObjectStore,
+    bases: Sequence[LoadedBase],
+    embedders: Sequence[LoadedEmbedder],
 ) -> AdapterStore:
     # Before the step loop puts its own layers in the place of the bases' linear ones.
     shapes = {base.digest: linear_shapes(base.model) for base in bases}
+    # Heads alone are trained on embedding models; there is no layer to adapt.
+    shapes |= {embedder.state.digest: {} for embedder in embedders}
     return AdapterStore(
         store,
         disk=AdapterDisk(settings.cache_dir / "adapters", settings.adapter_disk_bytes),
@@ -123,6 +128,7 @@ def _limits(settings: Settings) -> EngineLimits:
         training_slots=settings.training_slots,
         micro_batch_tokens=settings.micro_batch_tokens,
         kv_cache_tokens=settings.kv_cache_tokens,
+        activation_bytes=settings.activation_memory_bytes,
         overlay_memory_bytes=settings.overlay_memory_bytes,
         session_seconds=settings.session_seconds,
     )

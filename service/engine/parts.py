@@ -166,6 +166,14 @@ class AdapterSink(Protocol):
         delta shares is returned with the key where it lies.
         """
 
+    def store_model(
+        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase
+    ) -> tuple[StoredFile, ...]:
+        """Write a plain Hugging Face folder under `{key_prefix}model/`.
+
+        Raises StorageUnavailable.
+        """
+
     def store_state(
         self, key_prefix: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
     ) -> tuple[StoredFile, ...]:
@@ -192,6 +200,8 @@ class EngineLimits:
     kv_cache_tokens: int = 65_536
     """Positions in each base's paged cache."""
     kv_block_tokens: int = 16
+    activation_bytes: int = 4 * 1024**3
+    """A pass that would keep more for its backward computes its layers again instead."""
     overlay_memory_bytes: int = 4 * 1024**3
     """Variants of each base kept when nobody uses them."""
     session_seconds: float = 60.0

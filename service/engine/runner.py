@@ -7,6 +7,7 @@ decoder computes whole rows, that is, training and measuring.
 import copy
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,6 +26,7 @@ from service.engine.fused import AnyHead, FusedDecoder, PlainHead
 from service.engine.generation.kv_cache import LayerShape
 from service.engine.layers import AdapterSwitch, RowPlan, TrainedRuns, swap_linears
 from service.engine.parts import LoadedBase
+from service.engine.recompute import ActivationSizes, replaying
 from service.engine.sharing import copy_with
 
 logger = logging.getLogger(__name__)
@@ -50,9 +52,15 @@ class PackedBatch:
 class BaseRunner:
     """A resident base, its linear layers and its attention replaced in place."""
 
-    def __init__(self, base: LoadedBase, *, use_fused: bool = True) -> None:
-        """Raises ConfigurationError when the packed pass and the model's own disagree."""
+    def __init__(
+        self, base: LoadedBase, *, use_fused: bool = True, activation_bytes: int = 4 * 1024**3
+    ) -> None:
+        """`activation_bytes`: a pass that would keep more for its backward computes its layers
+        again instead. Raises ConfigurationError when the packed pass and the model's own disagree.
+        """
         self.base = base
+        self._activation_bytes = activation_bytes
+        self._sizes = ActivationSizes.of(base.model, base.dtype)
         _refuse_length_dependent_rope(base)
         model = base.model
         self.vocabulary = int(model.config.get_text_config().vocab_size)
@@ -109,8 +117,13 @@ class BaseRunner:
             and (plan is None or (isinstance(plan, TrainedRuns) and plan.is_plain))
             and fused.fits(attention.layout)
         ):
-            return fused.hidden(batch.tokens, batch.positions, attention.layout, plan)
-        with self._switch.using(plan):
+            keeps = not self._is_too_long(batch, is_fused=True)
+            return fused.hidden(
+                batch.tokens, batch.positions, attention.layout, plan, keeps_insides=keeps
+            )
+        is_too_long = self._is_too_long(batch, is_fused=False)
+        replay = replaying(self.base.model, self._switch, plan) if is_too_long else nullcontext()
+        with replay, self._switch.using(plan):
             output = self._decoder(
                 input_ids=batch.tokens[None],
                 position_ids=batch.positions[None],
@@ -119,6 +132,14 @@ class BaseRunner:
             )
         hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
+
+    def _is_too_long(self, batch: PackedBatch, *, is_fused: bool) -> bool:
+        """Whether what a backward needs of all layers would not fit."""
+        if not torch.is_grad_enabled() or not isinstance(batch.attention, PackedRows):
+            return False
+        layout = batch.attention.layout
+        kept = self._sizes.estimate(layout, len(batch.tokens), is_fused=is_fused)
+        return kept > self._activation_bytes
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, vocabulary) in fp32."""

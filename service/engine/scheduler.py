@@ -72,7 +72,11 @@ class Engine:
         self._failure: BaseException | None = None
         self._frames = FrameCollector()
         variants = {
-            base.name: Variants(BaseRunner(base), limits.overlay_memory_bytes) for base in bases
+            base.name: Variants(
+                BaseRunner(base, activation_bytes=limits.activation_bytes),
+                limits.overlay_memory_bytes,
+            )
+            for base in bases
         }
         self._streams = {
             name: BaseStreams(of_base, source, limits, self._frames, self._notify)

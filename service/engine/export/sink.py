@@ -8,6 +8,7 @@ from safetensors.torch import save
 
 from service.core.engine_protocol import StoredFile
 from service.core.storage import ObjectStore
+from service.engine.export.hf_folder import hugging_face_files
 from service.engine.export.model_card import model_card
 from service.engine.export.peft_files import adapter_config, adapter_tensors
 from service.engine.parts import DeltaWeights, HeadWeights, LoadedBase
@@ -35,6 +36,14 @@ class ObjectStoreSink:
         )
         return (*self._store_all(key_prefix, written), *shared)
 
+    def store_model(
+        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase
+    ) -> tuple[StoredFile, ...]:
+        return tuple(
+            self._store_one(key_prefix, f"model/{name}", content)
+            for name, content in hugging_face_files(base, delta)
+        )
+
     def store_state(
         self, key_prefix: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
     ) -> tuple[StoredFile, ...]:
@@ -45,11 +54,11 @@ class ObjectStoreSink:
         return self._store_all(key_prefix, files)
 
     def _store_all(self, key_prefix: str, files: Mapping[str, bytes]) -> tuple[StoredFile, ...]:
-        stored = []
-        for name, content in files.items():
-            written = self._store.put_bytes(key_prefix + name, content)
-            stored.append(StoredFile(name=name, bytes=written.bytes, sha256=written.sha256))
-        return tuple(stored)
+        return tuple(self._store_one(key_prefix, name, files[name]) for name in files)
+
+    def _store_one(self, key_prefix: str, name: str, content: bytes) -> StoredFile:
+        written = self._store.put_bytes(key_prefix + name, content)
+        return StoredFile(name=name, bytes=written.bytes, sha256=written.sha256)
 
 
 def delta_files(delta: DeltaWeights, base: LoadedBase, *, job: str, step: int) -> dict[str, bytes]:

@@ -21,7 +21,7 @@ from service.core.engine_protocol import (
     SaveSnapshotTaken,
     SaveStored,
 )
-from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
+from service.core.errors import InvalidRequest, OutOfMemory, ServiceError, TrainingDiverged
 from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.runner import BaseRunner
@@ -208,6 +208,8 @@ class TrainingLoop:
         check_rows(command.loss, report, session.request.head, command.rows)
         if session.features is not None:
             check_reads_head(command.loss, report)
+        if isinstance(command, Forward) and command.at_start and {"values", "scores"} & {*report}:
+            raise InvalidRequest("'at_start' reports no values and scores: a head has only its own")
         limit = self._limits.micro_batch_tokens
         session.computation = Computation.begin(command, session.reads, limit)
 
@@ -219,6 +221,10 @@ class TrainingLoop:
         except Exception as error:
             if len(shares) == 1:
                 share = shares[0]
+                if _is_out_of_memory(error):
+                    if share.computation.halve():
+                        return  # the halves' gradients add up to the same
+                    error = _too_large(share)
                 self._fail(share.session, share.computation.command.seq, error)
                 return
             for share in shares:  # whoever is to blame fails alone
@@ -301,10 +307,25 @@ def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
     return chosen
 
 
+def _is_out_of_memory(error: Exception) -> bool:
+    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_full or "can't allocate memory" in str(error)
+
+
+def _too_large(share: _Share) -> OutOfMemory:
+    """With the numbers that tell what to change."""
+    rows = [len(row.tokens) for row in share.batch.rows]
+    cut = "after it was halved once" if share.computation.is_halved else "and cannot be halved"
+    return OutOfMemory(
+        f"a micro-batch of {sum(rows)} tokens in {len(rows)} rows, the longest of {max(rows)}, did "
+        f"not fit the device {cut}; {share.session.model.weights.size:,} weights are trained. "
+        "Lower max_seq_length, or train fewer weights"
+    )
+
+
 def _as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
-    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if is_full or "can't allocate memory" in str(error):
-        return OutOfMemory("a micro-batch did not fit the device; shorten the rows")
+    if _is_out_of_memory(error):
+        return OutOfMemory("the device has no memory left for this command")
     return ServiceError(f"the engine failed with {type(error).__name__}")

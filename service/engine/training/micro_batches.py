@@ -18,6 +18,13 @@ class MicroBatch:
     def tokens(self) -> int:
         return sum(len(row.tokens) for row in self.rows)
 
+    def cut(self, limit_tokens: int) -> "list[MicroBatch]":
+        """Its rows in smaller ones, each with the places of its rows in the command."""
+        return [
+            MicroBatch(part.rows, tuple(self.indices[i] for i in part.indices))
+            for part in cut(self.rows, limit_tokens)
+        ]
+
 
 def cut(rows: Sequence[TrainingRow], limit_tokens: int) -> list[MicroBatch]:
     """Fill micro-batches up to the limit with whole groups, in order of appearance.

@@ -48,6 +48,8 @@ class Computation:
     started: float
     is_mixed: bool = False
     """Whether another session's rows were in one of its passes."""
+    is_halved: bool = False
+    """A micro-batch did not fit the device, and was cut in two."""
 
     @classmethod
     def begin(
@@ -75,6 +77,20 @@ class Computation:
         batch = self.remaining.popleft()
         for index, loss in zip(batch.indices, losses, strict=True):
             self.rows[index] = loss
+
+    def halve(self) -> bool:
+        """Cut what remains into micro-batches of half the size, whole groups each, because the
+        first did not fit. Once only; False where that has happened or the first is one group."""
+        if self.is_halved or not self.remaining:
+            return False
+        first = self.remaining[0]
+        limit = max(1, first.tokens // 2)
+        halves = [half for batch in self.remaining for half in batch.cut(limit)]
+        if halves[0].indices == first.indices:
+            return False
+        self.is_halved = True
+        self.remaining = deque(halves)
+        return True
 
     def result(self) -> ForwardDone:
         return ForwardDone(

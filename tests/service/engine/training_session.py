@@ -136,12 +136,16 @@ class Job:
             )
         )
 
-    def save(self, step: int, *, state: bool = False) -> str:
+    def save(self, step: int, *, state: bool = False, model: bool = False) -> str:
         """Returns the key prefix that it is stored under."""
         name = f"step-{step:06d}"
         self._expected += 1
         self.send(
-            Save(seq=self._next(), name=name, parts=("adapter", "state") if state else ("adapter",))
+            Save(
+                seq=self._next(),
+                name=name,
+                parts=("adapter", *(["state"] if state else []), *(["model"] if model else [])),
+            )
         )
         return f"{self.prefix}{name}/"
 

@@ -2,13 +2,15 @@
 plain transformers and peft compute it."""
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from service.core.engine_protocol import (
     ForwardDone,
@@ -21,6 +23,7 @@ from service.core.engine_protocol import (
     Tuning,
 )
 from service.core.errors import InvalidHyperparameter
+from service.engine.export.hf_folder import hugging_face_files
 from service.engine.export.merging import merged_parameters
 from service.engine.parts import DeltaWeights
 from service.engine.scheduler import Engine
@@ -217,3 +220,35 @@ def test_adapters_of_every_kind_answer_in_one_batch_as_peft_does(
         assert answer.tokens == tokens
         got = [entry.logprob for entry in answer.logprobs]
         assert got == pytest.approx(logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["full", "lora"])
+def test_a_whole_model_is_a_folder_that_transformers_loads_alone(kind: str, tmp_path: Path) -> None:
+    sink = FakeAdapterSink()
+    with running_engine(sink=sink) as engine:
+        job = Job(engine, tuning=KINDS[kind])
+        job.forward_backward(ROWS)
+        job.optimize()
+        key = job.save(1, model=True)
+        job.finish()
+
+    for name, content in sink.files.items():
+        if name.startswith(f"{key}model/"):
+            (tmp_path / name.removeprefix(f"{key}model/")).write_bytes(content)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
+    expected = logits(plain(sink.deltas[key], tmp_path / "peft"))
+    torch.testing.assert_close(logits(loaded), expected, rtol=1e-4, atol=1e-3)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    prompt = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert prompt == "<|im_start|>user\nHi<|im_end|>\n"
+
+
+def test_shards_hold_every_weight_once() -> None:
+    base = as_base(load_tiny_model())
+    files = dict(hugging_face_files(base, DeltaWeights("none", ""), shard_bytes=40_000))
+
+    shards = {name: load(files[name]) for name in files if name.endswith(".safetensors")}
+    assert len(shards) > 3
+    index = json.loads(files["model.safetensors.index.json"])["weight_map"]
+    assert index == {weight: name for name, shard in shards.items() for weight in shard}
+    assert index.keys() == dict(base.model.named_parameters()).keys()
