@@ -63,21 +63,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, job_records, permissions, graders, models, chat),
-        *(
-            completions,
-            embeddings,
-            classify,
-            stored_completions,
-            batches,
-            webhooks,
-            internal,
-            health,
-        ),
         files,
         uploads,
         reports,
         fine_tuning,
+        job_records,
         previews,
         permissions,
         graders,
@@ -86,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         chat,
         completions,
         embeddings,
+        classify,
         stored_completions,
         batches,
         webhooks,
