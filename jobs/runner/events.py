@@ -3,17 +3,18 @@
 from dataclasses import asdict
 
 from service.core.datasets import Report
-from service.core.domain.jobs import EventLevel, FineTuningJob, JobError, NewEvent
+from service.core.domain.jobs import DataFacts, EventLevel, FineTuningJob, JobError, NewEvent
 from service.core.errors import ServiceError
 
 _FINDINGS_TOLD = 3
 _FINDINGS_LISTED = 50
 
 
-def files_validated(*, examples: int, tokens: int) -> NewEvent:
+def files_validated(facts: DataFacts) -> NewEvent:
     return NewEvent(
-        f"The files are valid: {examples} examples with {tokens} tokens. The job is queued.",
-        data={"code": "files_validated", "examples": examples, "tokens": tokens},
+        f"The files are valid: {facts.examples} examples with {facts.tokens} tokens. The job is "
+        "queued.",
+        data={"code": "files_validated", "examples": facts.examples, "tokens": facts.tokens},
     )
 
 
@@ -26,7 +27,7 @@ def rows_examined(param: str, report: Report) -> NewEvent:
     found = ", ".join(f"{count.code} in {count.count}" for count in counts)
     first = "; ".join(finding.message for finding in report.kept[:_FINDINGS_TOLD])
     return NewEvent(
-        f"{report.usable_rows} of {report.rows} rows of the {param.replace('_', ' ')} are trained "
+        f"{report.usable_rows} of {report.rows} rows of the {file_name(param)} are trained "
         f"on or measured. Found: {found}. {first}.",
         level=level,
         data={
@@ -38,6 +39,11 @@ def rows_examined(param: str, report: Report) -> NewEvent:
             "findings": [asdict(finding) for finding in report.kept[:_FINDINGS_LISTED]],
         },
     )
+
+
+def file_name(param: str) -> str:
+    """As a person calls the file that a parameter names."""
+    return param.rpartition(".")[2].replace("_", " ")
 
 
 def attempt_started(number: int, *, after_step: int) -> NewEvent:
@@ -87,6 +93,14 @@ def checkpoint_stored(step: int, model_name: str) -> NewEvent:
     return NewEvent(
         f"Checkpoint of step {step} is stored; it answers as {model_name}.",
         data={"code": "checkpoint_stored", "step": step, "model": model_name},
+    )
+
+
+def stopped_early(best_step: int) -> NewEvent:
+    return NewEvent(
+        "The validation file has stopped getting better, so the training ends early; the "
+        f"checkpoint of step {best_step} becomes the model.",
+        data={"code": "stopped_early", "best_step": best_step},
     )
 
 

@@ -1,17 +1,49 @@
-"""A stored data set as token rows of one base."""
+"""A stored data set as examples of one base and method."""
 
-from array import array
 from collections.abc import Iterable, Iterator
 
-from jobs.methods.batches import TokenRow
-from service.core.datasets import Examination, Report, examine
+from jobs.methods.examples import Example, TokenRow
+from service.core.datasets import (
+    EncodedRow,
+    Examination,
+    LabelledRow,
+    PreferenceRow,
+    ReinforcementRow,
+    Report,
+    Row,
+    examine,
+)
+from service.core.engine_protocol import PairExtras
+from service.core.text import TrainingTokens
 
 
-def token_rows(
+def examples(
     chunks: Iterable[bytes], examination: Examination, report: Report
-) -> Iterator[TokenRow]:
-    """Every row that can be trained on; what is wrong with the others is in `report`."""
+) -> Iterator[Example]:
+    """Every example that can be trained on; what is wrong with the others is in `report`."""
     for row, encoded in examine(chunks, examination, report):
-        for sequence in encoded.values():
-            tokens, weights = array("i", sequence.tokens), array("f", sequence.weights)
-            yield TokenRow(row.line, tokens, weights)
+        yield example_of(row, encoded)
+
+
+def example_of(row: Row, encoded: EncodedRow) -> Example:
+    """With what the row's method knows beside its tokens."""
+    match row:
+        case PreferenceRow():
+            sides = (("preferred", True), ("rejected", False))
+            return Example(
+                tuple(
+                    _token_row(row.line, encoded[name], PairExtras(is_chosen=is_chosen))
+                    for name, is_chosen in sides
+                )
+            )
+        case LabelledRow():
+            rows = (_token_row(row.line, encoded["row"]),)
+            return Example(rows, labels=row.labels, is_multi_label=row.is_multi)
+        case ReinforcementRow():
+            rows = (_token_row(row.line, encoded["row"]),)
+            return Example(rows, item=row.item, messages=row.messages)
+    return Example((_token_row(row.line, encoded["row"]),))
+
+
+def _token_row(line: int, tokens: TrainingTokens, extras: PairExtras | None = None) -> TokenRow:
+    return TokenRow.of(line, tokens.tokens, tokens.weights, extras)

@@ -18,6 +18,7 @@ from service.api.embeddings.routes import router as embeddings
 from service.api.exports.routes import router as exports
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
+from service.api.fine_tuning.record_routes import router as job_records
 from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
@@ -70,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         uploads,
         reports,
         fine_tuning,
+        job_records,
         previews,
         permissions,
         graders,
@@ -80,23 +82,13 @@ def create_app(settings: Settings) -> FastAPI:
         chat,
         completions,
         embeddings,
+        classify,
         stored_completions,
         batches,
         webhooks,
         integrations,
         internal,
         health,
-        *(files, uploads, fine_tuning, permissions, graders, models, chat),
-        *(
-            completions,
-            embeddings,
-            classify,
-            stored_completions,
-            batches,
-            webhooks,
-            internal,
-            health,
-        ),
     ):
         app.include_router(router)
     upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)

@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     """Disk under the cache folder for served adapters; the longest unread leaves first."""
     kv_cache_tokens: int = Field(65_536, ge=256)
     """Positions in the paged key/value cache, over all streams."""
+    state_seconds: float = Field(60, ge=0)
+    """A running training stores its state so often, so that a lost attempt costs no more; 0 stores
+    it after each step."""
     session_seconds: float = Field(60, gt=0)
     """A training session without a command or beat for this long is closed."""
 

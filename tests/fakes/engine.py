@@ -82,6 +82,7 @@ class FakeEngine:
     `heads`: by delta digest, what `classify` answers with: see there.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
     `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
+    `loss_of`: of a session, the loss of each trained token.
     `lose_sessions()`: as after a restart. `die()`: every call and stream fails from now on.
     """
 
@@ -109,6 +110,7 @@ class FakeEngine:
         self.identity = (id, url, pool)
         self._store = store
         self._slots, self._max_streams = training_slots, max_streams
+        self.loss_of: Callable[[FakeSession], float] | None = None
         self._failure_of: Callable[[Command], ServiceError | None] = lambda _command: None
         self._epochs: dict[str, int] = {}
         self._ids = count(1)
@@ -320,7 +322,9 @@ class FakeEngine:
             raise TooManyRequests("every training slot is taken")
         self._epochs[request.job] = request.epoch
         steps = 0 if request.resume is None else self._stored_steps(request.resume)
-        session = FakeSession(f"session-{next(self._ids)}", request, steps=steps)
+        session = FakeSession(
+            f"session-{next(self._ids)}", request, steps=steps, loss_of=self.loss_of
+        )
         self.sessions[session.id] = session
         return session
 

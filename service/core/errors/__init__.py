@@ -25,6 +25,9 @@ ServiceError
 │   InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
     AdapterCorrupt · ExportLost
+├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
+│   OutOfMemory · InfrastructureFailed
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
 AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
@@ -77,6 +80,7 @@ from service.core.errors.jobs import (
     JobNotPausable,
     JobNotResumable,
     PermissionNotFound,
+    RecordNotFound,
 )
 from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.operations import (
@@ -106,6 +110,7 @@ from service.core.errors.training import (
     InfrastructureFailed,
     NoTrainableTokens,
     OutOfMemory,
+    StartModelGone,
     TrainingDiverged,
     TrainingFailed,
 )
@@ -165,10 +170,12 @@ __all__ = [
     "PayloadTooLarge",
     "PermissionNotFound",
     "RateLimitExceeded",
+    "RecordNotFound",
     "SequenceGap",
     "ServiceError",
     "SessionNotFound",
     "StaleEpoch",
+    "StartModelGone",
     "StorageUnavailable",
     "TemplateNotPrefixStable",
     "TooManyRequests",

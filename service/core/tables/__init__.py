@@ -23,6 +23,7 @@ from service.core.tables.jobs import (
     job_events,
     job_metadata,
     jobs,
+    training_states,
 )
 from service.core.tables.models import models
 from service.core.tables.operations import operations
@@ -56,6 +57,7 @@ __all__ = [
     "projects",
     "stored_completion_metadata",
     "stored_completions",
+    "training_states",
     "upload_parts",
     "uploads",
     "webhook_deliveries",

@@ -11,7 +11,7 @@ import pytest
 
 from service.core.domain.jobs import EventLevel, JobStatus
 from service.core.domain.work import WorkKind
-from service.core.hyperparameters import SupervisedHyperparameters
+from service.core.hyperparameters import Hyperparameters
 from service.core.repositories.files import FileRepository
 from service.core.repositories.work import WorkRepository
 from tests.fakes.engine import FAKE_BASE, FakeEngine
@@ -39,9 +39,7 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 
 def test_good_files_queue_the_job_with_numbers_for_every_auto(shop: Shop) -> None:
-    job_id = shop.create_job(
-        validation_lines=OTHER_LINES, hyperparameters=SupervisedHyperparameters()
-    )
+    job_id = shop.create_job(validation_lines=OTHER_LINES, hyperparameters=Hyperparameters())
 
     job = shop.validate(job_id)
 
