@@ -178,6 +178,7 @@ class TrainingLoop:
                 self._run_pass([share])
             return
         for share, outcome in zip(shares, outcomes, strict=True):
+            share.computation.is_mixed |= len(shares) > 1
             seq = share.computation.command.seq
             self._guard(share.session, seq, partial(self._take, share, outcome))
 

@@ -48,6 +48,11 @@ class Share:
         return self.session.features is not None
 
     @property
+    def is_alone(self) -> bool:
+        """Whether nothing is computed beside it."""
+        return self.is_head_alone or self.session.request.exact
+
+    @property
     def is_plain(self) -> bool:
         """Whether the fused layers can compute it, which a DoRA beside it would forbid."""
         return self.part.used.is_plain
@@ -71,13 +76,14 @@ def compute(shares: Sequence[Share]) -> list[PartOutcome]:
 
 def choose(shares: Sequence[Share], budget: int) -> list[Share]:
     """The first, and what fits beside it: the same base, the same kind of command, whole
-    micro-batches, at most one a job, since its activations are what a pass needs memory for."""
+    micro-batches, at most one a job, since its activations are what a pass needs memory for; and
+    nothing beside a job that wants its passes for itself."""
     first = shares[0]
     chosen, tokens = [first], first.batch.tokens
-    if first.is_head_alone:
+    if first.is_alone:
         return chosen
     for share in shares[1:]:
-        if share.is_head_alone:
+        if share.is_alone:
             continue
         same_base = share.runner is first.runner and share.is_plain == first.is_plain
         same_kind = share.computation.command.op == first.computation.command.op
