@@ -1,1 +1,1 @@
-"""One file a training method: the loop as plain Python over an engine session."""
+"""One file a training method, as plain Python over an engine session; `loop` has their epochs."""

@@ -1,9 +1,10 @@
 """What a training loop says of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from service.core.engine_protocol import ForwardDone
+from service.core.engine_protocol import RowLoss
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,12 @@ class StepReport:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tokens: int = 0
     """Tokens computed for training in this step."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What is no number, as JSON, such as a confusion matrix."""
+    rows: Sequence[RowLoss] = ()
+    """What each row contributed, for the ledger."""
+    epoch_number: int = 0
+    """1-based epoch that the rows are of."""
 
 
 @dataclass
@@ -28,19 +35,24 @@ class Tally:
     correct: int = 0
     trained_tokens: int = 0
 
-    def add(self, result: ForwardDone) -> None:
-        for row in result.rows:
-            self.loss_sum += row.loss
-            self.weight += row.weight
-            self.correct += row.correct
-            self.trained_tokens += row.trained_tokens
+    @classmethod
+    def of(cls, rows: Sequence[RowLoss]) -> "Tally":
+        tally = cls()
+        for row in rows:
+            tally.loss_sum += row.loss
+            tally.weight += row.weight
+            tally.correct += row.correct
+            tally.trained_tokens += row.trained_tokens
+        return tally
 
     @property
     def loss(self) -> float:
-        """Mean negative log-likelihood a trained token, nats."""
+        """Weighted mean of the rows' losses: of cross-entropy nats a trained token."""
         return self.loss_sum / self.weight if self.weight else 0.0
 
-    def named(self, prefix: str) -> dict[str, float]:
-        """`{prefix}_loss` and `{prefix}_mean_token_accuracy`."""
-        accuracy = self.correct / self.trained_tokens if self.trained_tokens else 0.0
-        return {f"{prefix}_loss": self.loss, f"{prefix}_mean_token_accuracy": accuracy}
+
+def row_mean(rows: Sequence[RowLoss], name: str) -> float | None:
+    """Mean of a metric over the rows that have it, by their weights; None if none has."""
+    having = [row for row in rows if name in row.metrics]
+    weight = sum(row.weight for row in having)
+    return sum(row.metrics[name] * row.weight for row in having) / weight if weight else None

@@ -2,9 +2,9 @@
 
 import logging
 
-from jobs.runner import outcomes
+from jobs.runner.outcomes import outcomes_of
 from service.core.database import Connection, Database
-from service.core.domain.work import Claim, WorkKind
+from service.core.domain.work import Claim
 from service.core.errors import DatabaseUnavailable, StaleEpoch
 from service.core.queue import Doorbell
 from service.core.repositories.access import AccessRepository
@@ -44,8 +44,5 @@ def _requeue(connection: Connection, claim: Claim) -> None:
     except StaleEpoch:
         return  # another reconciler was first, or the owner has come back
     logger.warning("attempt %d of %s fell silent", claim.attempt, claim.subject_id)
-    if claim.kind is WorkKind.WEBHOOK:
-        WorkRepository(connection).release(claim, failed=True)
-        return
     scope = AccessRepository(connection).scope_of_project(claim.project_id)
-    outcomes.lose(connection, scope, claim, "its worker stopped answering")
+    outcomes_of(claim.kind).lose(connection, scope, claim, "its worker stopped answering")

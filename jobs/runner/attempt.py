@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from jobs.runner import events, outcomes
+from jobs.runner import events
 from jobs.runner.control import AttemptControl, Drained, NotYet, Paused
 from jobs.runner.heartbeat import Heartbeat
+from jobs.runner.outcomes import UNEXPECTED_FAILURES, outcomes_of
 from jobs.runner.patience import patiently
 from jobs.runner.resources import Resources
 from service.core.database import Connection
@@ -122,19 +123,21 @@ def _run(
         return _ending_of(claim, error)
     except Exception:
         logger.exception("unexpected error in attempt %d of %s", claim.attempt, claim.subject_id)
-        return _UNEXPECTED
+        return _unexpected(claim)
     return None
 
 
-_UNEXPECTED: Ending = partial(
-    outcomes.lose,
-    reason="an unexpected error of the worker",
-    limit=outcomes.UNEXPECTED_FAILURES,
-    last_error=_INTERNAL,
-)
+def _unexpected(claim: Claim) -> Ending:
+    return partial(
+        outcomes_of(claim.kind).lose,
+        reason="an unexpected error of the worker",
+        limit=UNEXPECTED_FAILURES,
+        last_error=_INTERNAL,
+    )
 
 
 def _ending_of(claim: Claim, error: ServiceError) -> Ending:
+    outcomes = outcomes_of(claim.kind)
     match error:
         case NotYet():
             pause = min(_WAIT_SECONDS * claim.attempt, _LONGEST_WAIT_SECONDS)
@@ -153,7 +156,7 @@ def _ending_of(claim: Claim, error: ServiceError) -> Ending:
             code = error.code or "invalid_value"
             return partial(outcomes.fail, error=JobError(code, error.message, error.param))
     logger.error("attempt of %s", claim.subject_id, exc_info=error)
-    return _UNEXPECTED
+    return _unexpected(claim)
 
 
 def _settle(resources: Resources, claim: Claim, control: AttemptControl, ending: Ending) -> None:

@@ -1,4 +1,4 @@
-"""A stored save becomes a checkpoint: manifests last, then the row that makes it a model."""
+"""A stored save becomes a checkpoint, a training state or both: manifests last, then the rows."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,12 +14,14 @@ from service.core.manifest import MANIFEST_NAME, Manifest, ManifestFile
 from service.core.object_keys import adapter_prefix, state_prefix
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
+from service.core.repositories.jobs import JobRepository
+from service.core.repositories.states import StateRepository
 from service.core.repositories.work import WorkRepository
 
 _ADAPTER, _STATE = "adapter/", "state/"
 
 
-def record_checkpoint(
+def record_save(
     attempt: Attempt,
     job: FineTuningJob,
     save: StoredSave,
@@ -27,31 +29,45 @@ def record_checkpoint(
     step: int,
     base_digest: str,
     metrics: Mapping[str, float],
-) -> Delta:
-    """A checkpoint that training can go on from, if its state was saved too. Raises StaleEpoch."""
+    artefacts: Mapping[str, str],
+) -> Delta | None:
+    """What can answer from now on, and what training can go on from. `artefacts`: what belongs to
+    this step and is stored. None for a state alone. Raises StaleEpoch."""
     place = (attempt.scope.project_id, job.id, attempt.claim.epoch, step)
 
-    def describe(kind: str, folder: str) -> Manifest:
-        return Manifest(
-            kind=kind,
-            base=job.base,
-            base_digest=base_digest,
-            job=job.id,
-            step=step,
-            files=tuple(
-                ManifestFile(file.name.removeprefix(folder), file.bytes, file.sha256)
-                for file in save.files
-                if file.name.startswith(folder)
-            ),
+    def store_manifest(kind: str, folder: str, key: str) -> Delta | None:
+        files = tuple(
+            ManifestFile(file.name.removeprefix(folder), file.bytes, file.sha256, file.key)
+            for file in save.files
+            if file.name.startswith(folder)
         )
+        manifest = Manifest(kind, job.base, base_digest, job.id, step, files)
+        return _complete(attempt, key, manifest) if files else None
 
-    state = describe("state", _STATE)
-    stored_state = _complete(attempt, state_prefix(*place), state) if state.files else None
-    delta = _complete(attempt, adapter_prefix(*place), describe("lora", _ADAPTER))
-    add_row = partial(
-        _add_row, attempt, job, step=step, delta=delta, state=stored_state, metrics=metrics
-    )
-    patiently(attempt.control, add_row)
+    state = store_manifest("state", _STATE, state_prefix(*place))
+    delta = store_manifest("delta", _ADAPTER, adapter_prefix(*place))
+
+    def add_rows() -> None:
+        with attempt.writing() as connection:
+            JobRepository(connection, attempt.scope).note_artefacts(job.id, artefacts)
+            if state is not None:
+                states = StateRepository(connection, attempt.scope)
+                if states.add(job.id, step=step, place=state):
+                    WorkRepository(connection).note_progress(attempt.claim)
+            if delta is not None:
+                CheckpointRepository(connection, attempt.scope).add(
+                    job.id,
+                    tuned_model=job.reserved_model_name,
+                    step=step,
+                    metrics={"step": step, **metrics},
+                    delta=delta,
+                )
+                name = checkpoint_model_name(job.reserved_model_name, step)
+                EventRepository(connection, attempt.scope).append(
+                    job.id, [events.checkpoint_stored(step, name)]
+                )
+
+    patiently(attempt.control, add_rows)
     return delta
 
 
@@ -62,30 +78,3 @@ def _complete(attempt: Attempt, key: str, manifest: Manifest) -> Delta:
     )
     patiently(attempt.control, write)
     return Delta(key, manifest.digest)
-
-
-def _add_row(
-    attempt: Attempt,
-    job: FineTuningJob,
-    *,
-    step: int,
-    delta: Delta,
-    state: Delta | None,
-    metrics: Mapping[str, float],
-) -> None:
-    with attempt.writing() as connection:
-        checkpoints = CheckpointRepository(connection, attempt.scope)
-        if step > checkpoints.last_step(job.id):
-            WorkRepository(connection).note_progress(attempt.claim)
-        checkpoints.add(
-            job.id,
-            tuned_model=job.reserved_model_name,
-            step=step,
-            metrics={"step": step, **metrics},
-            delta=delta,
-            state=state,
-        )
-        name = checkpoint_model_name(job.reserved_model_name, step)
-        EventRepository(connection, attempt.scope).append(
-            job.id, [events.checkpoint_stored(step, name)]
-        )

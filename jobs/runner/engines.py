@@ -9,14 +9,26 @@ from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
 from jobs.runner.inputs import Inputs
 from jobs.runner.session import EngineSession
+from service.core.domain.models import Delta
+from service.core.domain.tunings import (
+    FullTuningSpec,
+    LoraTuningSpec,
+    PartialTuningSpec,
+    TuningSpec,
+)
 from service.core.engine_client import TrainingClient
 from service.core.engine_protocol import (
+    DeltaRef,
     EngineRole,
     EngineState,
+    FullTuning,
+    HeadTuning,
     LoraTuning,
     OpenSession,
+    PartialTuning,
     ResumePoint,
     SessionOpened,
+    Tuning,
 )
 from service.core.errors import EngineUnavailable, ModelNotFound, ServiceError, TooManyRequests
 from service.core.object_keys import attempt_prefix
@@ -30,7 +42,7 @@ class Training:
     """An open session and what it trains on."""
 
     session: EngineSession
-    base_digest: str
+    opened: SessionOpened
 
 
 @contextmanager
@@ -45,7 +57,7 @@ def training_session(
     with client:
         session = EngineSession(client, opened, attempt.control)
         try:
-            yield Training(session, opened.base_digest)
+            yield Training(session, opened)
         finally:
             _close(session, inputs.job.id)
 
@@ -53,15 +65,7 @@ def training_session(
 def _open(
     attempt: Attempt, inputs: Inputs, resume: ResumePoint | None
 ) -> tuple[TrainingClient, SessionOpened]:
-    request = OpenSession(
-        job=inputs.job.id,
-        epoch=attempt.claim.epoch,
-        base=inputs.base.name,
-        tuning=LoraTuning.model_validate(asdict(inputs.job.tuning)),
-        seed=inputs.job.seed,
-        key_prefix=attempt_prefix(attempt.scope.project_id, inputs.job.id, attempt.claim.epoch),
-        resume=resume,
-    )
+    request = session_request(attempt, inputs, resume)
     token = attempt.resources.settings.internal_token.get_secret_value()
     for engine in _engines(attempt, inputs):
         client = TrainingClient(engine.url, internal_token=token)
@@ -74,6 +78,39 @@ def _open(
             client.close()
             raise
     raise NotYet(f"Waiting for an engine with room to train on {inputs.base.name}.")
+
+
+def session_request(attempt: Attempt, inputs: Inputs, resume: ResumePoint | None) -> OpenSession:
+    """What the job trains, as the engine is told."""
+    job = inputs.job
+    return OpenSession(
+        job=job.id,
+        epoch=attempt.claim.epoch,
+        base=inputs.base.name,
+        start_from=None if job.start is None else delta_ref(job.start.delta),
+        tuning=engine_tuning(job.tuning),
+        head=None if job.facts is None else inputs.method.head(job.facts),
+        seed=job.seed,
+        key_prefix=attempt_prefix(attempt.scope.project_id, job.id, attempt.claim.epoch),
+        exact=job.exact,
+        resume=resume,
+    )
+
+
+def engine_tuning(spec: TuningSpec) -> Tuning:
+    match spec:
+        case LoraTuningSpec():
+            return LoraTuning.model_validate(asdict(spec))
+        case FullTuningSpec():
+            return FullTuning()
+        case PartialTuningSpec():
+            return PartialTuning(last_n_layers=spec.last_n_layers, trainable=spec.trainable)
+    return HeadTuning()
+
+
+def delta_ref(delta: Delta) -> DeltaRef:
+    """Under its digest, so that the same bytes lie in the engine's memory once."""
+    return DeltaRef(id=delta.digest, key=delta.key, digest=delta.digest)
 
 
 def _engines(attempt: Attempt, inputs: Inputs) -> list[EngineState]:

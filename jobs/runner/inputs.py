@@ -1,26 +1,32 @@
 """What an attempt reads before it begins: the job, its files, its base's text."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from jobs.methods.batches import TokenRow
+from jobs.methods.examples import Example
+from jobs.methods.method import TrainingMethod
+from jobs.methods.registry import method_of
 from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
-from jobs.runner.rows import token_rows
+from jobs.runner.rows import examples
 from service.core.database import Connection
-from service.core.datasets import invalid_file
-from service.core.datasets.formats import UnreadableFile, as_jsonl
+from service.core.datasets import Examination, LengthLimit, Report, SeenRows, invalid_file
+from service.core.datasets.formats import as_jsonl
 from service.core.domain.files import File
-from service.core.domain.jobs import FineTuningJob
+from service.core.domain.jobs import FineTuningJob, StartPoint
+from service.core.domain.methods import UnsupervisedMethod
 from service.core.domain.models import Base
-from service.core.errors import FileNotFound
+from service.core.errors import FileNotFound, ModelNotFound, StartModelGone
+from service.core.hyperparameters import row_limit
 from service.core.repositories.files import FileRepository
 from service.core.repositories.jobs import JobRepository
+from service.core.repositories.models import ModelRepository
 from service.core.repositories.registry import RegistryRepository
 from service.core.storage import ObjectNotFound, StoredObjectSource
 from service.core.text import TextCodec
 
 TRAINING, VALIDATION = "training_file", "validation_file"
+REPLAY = "method.unsupervised.replay_file"
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,9 @@ class Inputs:
 
     job: FineTuningJob
     base: Base
-    training_file: File
-    validation_file: File | None
+    method: TrainingMethod
+    files: Mapping[str, File]
+    """By the job's field that names them."""
 
 
 def read_inputs(attempt: Attempt) -> Inputs:
@@ -40,14 +47,34 @@ def read_inputs(attempt: Attempt) -> Inputs:
         base = RegistryRepository(connection).find_base(job.base)
         if base is None:
             raise NotYet(f"Waiting for an engine that holds the base {job.base}.")
-        return Inputs(
-            job,
-            base,
-            _file(connection, attempt, job.training_file, TRAINING),
-            _file(connection, attempt, job.validation_file, VALIDATION)
-            if job.validation_file
-            else None,
-        )
+        if job.start is not None:
+            _check_start(connection, attempt, job.start)
+        files = {
+            param: _file(connection, attempt, file_id, param)
+            for param, file_id in _named_files(job).items()
+        }
+    return Inputs(job, base, method_of(job), files)
+
+
+def _named_files(job: FineTuningJob) -> Mapping[str, str]:
+    named = {TRAINING: job.training_file}
+    if job.validation_file is not None:
+        named[VALIDATION] = job.validation_file
+    if isinstance(job.method, UnsupervisedMethod) and job.method.replay_file is not None:
+        named[REPLAY] = job.method.replay_file
+    return named
+
+
+def _check_start(connection: Connection, attempt: Attempt, start: StartPoint) -> None:
+    """Raises ModelNotFound's refusal as the job's own failure: it comes back for nobody."""
+    try:
+        ModelRepository(connection, attempt.scope).resolve(start.model)
+    except ModelNotFound:
+        raise StartModelGone(
+            f"The model {start.model!r}, from which this job should go on, has been deleted or is "
+            "no longer permitted to this project; create the job again from another model.",
+            param="model",
+        ) from None
 
 
 def _file(connection: Connection, attempt: Attempt, file_id: str, param: str) -> File:
@@ -69,27 +96,42 @@ def load_codec(attempt: Attempt, base: Base) -> TextCodec:
         raise NotYet(f"Waiting for an engine to publish the base {base.name}.") from None
 
 
-def stored_rows(
+def stored_examples(
+    attempt: Attempt, inputs: Inputs, examination: Examination, report: Report
+) -> Iterator[Example]:
+    """The examples of the file that the examination is for, streamed from the object store; none
+    without such a file. What is wrong with rows is in `report`.
+
+    Raises InvalidTrainingFile for a file that is gone, StorageUnavailable, and what
+    `examination.pulse` raises.
+    """
+    file = inputs.files.get(examination.param)
+    if file is None:
+        return
+    source = StoredObjectSource(attempt.resources.store, file.key, file.bytes)
+    chunks = as_jsonl(source, kind=examination.kind)
+    try:
+        yield from examples(chunks, examination, report)
+    except ObjectNotFound:
+        raise _gone(file.id, examination.param) from None
+
+
+def examination_of(
     attempt: Attempt,
-    file: File | None,
-    codec: TextCodec,
-    base: Base,
+    inputs: Inputs,
     *,
     param: str,
     pulse: Callable[[], None],
-) -> Iterator[TokenRow]:
-    """The rows of a file, streamed from the object store; none without a file.
-
-    Raises InvalidTrainingFile, StorageUnavailable, and what `pulse` raises.
-    """
-    if file is None:
-        return
-    chunks = as_jsonl(StoredObjectSource(attempt.resources.store, file.key, file.bytes))
-    try:
-        yield from token_rows(
-            chunks, codec, context_length=base.context_length, param=param, pulse=pulse
-        )
-    except UnreadableFile as unreadable:
-        raise invalid_file(str(unreadable), param=param) from None
-    except ObjectNotFound:
-        raise _gone(file.id, param) from None
+    seen: SeenRows | None = None,
+) -> Examination:
+    """What the job asks of its files' rows. Raises NotYet."""
+    requested = inputs.job.hyperparameters
+    limit = row_limit(requested, inputs.job.method.type, inputs.base.context_length)
+    return Examination(
+        kind=inputs.method.kind,
+        codec=load_codec(attempt, inputs.base),
+        limit=LengthLimit(limit, requested.over_length),
+        param=param,
+        seen=seen,
+        pulse=pulse,
+    )

@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobs.methods.reporting import StepReport
@@ -21,8 +22,10 @@ logger = logging.getLogger(__name__)
 _WRITE_SECONDS = 1.0
 _WORDS = {
     "train_loss": "training loss",
+    "train_reward_mean": "training reward",
     "valid_loss": "validation loss",
     "full_valid_loss": "full validation loss",
+    "valid_reward_mean": "validation reward",
 }
 
 
@@ -55,6 +58,7 @@ class Recorder:
 
         A database that is away costs nothing but delay: the lease, not this, ends the attempt.
         """
+        report = replace(report, rows=())  # the ledger has them
         self.reports.append(report)
         self._unwritten.append(report)
         if report.step and self._first is None:
@@ -112,13 +116,14 @@ def metrics_event(report: StepReport) -> NewEvent:
             "epoch": report.epoch,
             "tokens": report.tokens,
             **metrics,
+            **({"details": dict(report.details)} if report.details else {}),
         },
     )
 
 
 def report_of(data: Mapping[str, Any]) -> StepReport:
     """The report that a metrics event tells of."""
-    own = {"step", "total_steps", "epoch", "tokens"}
+    own = {"step", "total_steps", "epoch", "tokens", "details"}
     metrics = {name: float(value) for name, value in data.items() if name not in own}
     return StepReport(
         int(data["step"]),
@@ -126,6 +131,7 @@ def report_of(data: Mapping[str, Any]) -> StepReport:
         float(data.get("epoch", 0)),
         metrics,
         tokens=int(data.get("tokens", 0)),
+        details=data.get("details", {}),
     )
 
 

@@ -60,11 +60,11 @@ class EngineSession:
         if time.monotonic() - self._heard > _BEAT_SECONDS:
             self._take_in(wait_seconds=0)
 
-    def submit(self, build: Callable[[int], Command]) -> int:
-        """Give the next number to a command; it leaves with the next `flush`."""
+    def submit(self, build: Callable[..., Command]) -> int:
+        """Give the next number, as `seq`, to a command; it leaves with the next `flush`."""
         seq = self._next_seq
         self._next_seq += 1
-        command = build(seq)
+        command = build(seq=seq)
         if command.op == "save":
             self._saving[seq] = command.name
         self._unsent.append(command)
@@ -90,6 +90,11 @@ class EngineSession:
 
     def sample_result(self, seq: int) -> SampleDone:
         return self._result(seq, SampleDone)
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether something is on its way to the store."""
+        return bool(self._saving)
 
     def take_stored(self) -> list[StoredSave]:
         """Saves that have become whole since the last call."""

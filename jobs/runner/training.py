@@ -2,23 +2,32 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 
-from jobs.methods.supervised import SupervisedPlan, train
+from jobs.integrations.reporting import Reporter, reporting
+from jobs.methods.examples import Example
+from jobs.methods.method import Plan, Run
 from jobs.runner import events
+from jobs.runner.artefacts import JobArtefacts
 from jobs.runner.attempt import Attempt
-from jobs.runner.checkpoints import record_checkpoint
 from jobs.runner.engines import Training, training_session
-from jobs.runner.inputs import TRAINING, VALIDATION, Inputs, load_codec, read_inputs, stored_rows
+from jobs.runner.environment import environment_of
+from jobs.runner.inputs import (
+    REPLAY,
+    TRAINING,
+    VALIDATION,
+    Inputs,
+    examination_of,
+    read_inputs,
+    stored_examples,
+)
 from jobs.runner.patience import patiently
 from jobs.runner.publish import publish
 from jobs.runner.recorder import Recorder
-from jobs.runner.resuming import Start, drop_states, find_start, reject_state
-from jobs.runner.session import StoredSave
-from service.core.domain.jobs import FineTuningJob, JobStatus
-from service.core.domain.models import Delta
-from service.core.errors import AdapterCorrupt, TrainingFailed
-from service.core.object_keys import step_of
+from jobs.runner.resuming import Start, drop_states, find_ledger, find_start, reject_state
+from jobs.runner.saves import SaveRecorder
+from service.core.datasets import Report
+from service.core.domain.jobs import DataFacts, FineTuningJob, JobStatus
+from service.core.errors import AdapterCorrupt, TrainingDiverged
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
 
@@ -29,30 +38,62 @@ def train_job(attempt: Attempt) -> None:
     Raises NotYet without an engine, what ends an attempt from outside, and TrainingFailed.
     """
     inputs = read_inputs(attempt)
+    with reporting(attempt, inputs.job) as reporter:
+        _train(attempt, inputs, reporter)
+        reporter.finish()
+
+
+def _train(attempt: Attempt, inputs: Inputs, reporter: Reporter) -> None:
     start = find_start(attempt, inputs.job)
     with _session(attempt, inputs, start) as training:
         begin(attempt, inputs.job, after_step=start.step)
         recorder = Recorder(attempt, written=start.written, after_step=start.step)
-        run = _Run(attempt, inputs, training, recorder, start.latest)
-        for report in train(
-            _plan(attempt, inputs, training),
-            training.session,
-            after_step=start.step,
-            is_asked_to_stop=lambda: attempt.control.is_asked_to_pause,
-        ):
-            run.recorder.report(report)
-            run.record_checkpoints(training.session.take_stored())
-        run.record_checkpoints(training.session.wait_all_stored())
-    patiently(attempt.control, run.recorder.flush)
+        saves = SaveRecorder(
+            attempt, inputs.job, training.opened, recorder, find_ledger(attempt, start)
+        )
+        _run_method(attempt, inputs, training, start, recorder, saves, reporter)
+        saves.record(training.session.wait_all_stored())
+    patiently(attempt.control, recorder.flush)
     attempt.control.check_pause()
-    publish(
-        attempt,
-        inputs.job,
-        delta=run.last_checkpoint(),
-        base_digest=training.base_digest,
-        reports=run.recorder.reports,
-    )
+    publish(attempt, inputs.job, training.opened, recorder.reports, saves.ledger)
     drop_states(attempt, inputs.job.id, keep=0)
+
+
+def _run_method(
+    attempt: Attempt,
+    inputs: Inputs,
+    training: Training,
+    start: Start,
+    recorder: Recorder,
+    saves: SaveRecorder,
+    reporter: Reporter,
+) -> None:
+    session = training.session
+
+    def pulse() -> None:
+        attempt.control.check()
+        session.beat()
+
+    with environment_of(attempt, inputs, pulse) as environment:
+        run = Run(
+            session,
+            JobArtefacts(attempt, inputs.job),
+            environment=environment,
+            after_step=start.step,
+            told=start.told,
+            is_asked_to_stop=lambda: attempt.control.is_asked_to_pause,
+            state_seconds=attempt.resources.settings.state_seconds,
+        )
+        try:
+            for report in inputs.method.train(_plan(attempt, inputs, training), run):
+                saves.take_in(report)
+                recorder.report(report)
+                reporter.report(report)
+                saves.record(session.take_stored())
+        except TrainingDiverged:
+            saves.record(session.wait_all_stored())  # what was good until then stays
+            patiently(attempt.control, recorder.flush)
+            raise
 
 
 @contextmanager
@@ -61,8 +102,8 @@ def _session(attempt: Attempt, inputs: Inputs, start: Start) -> Iterator[Trainin
         try:
             training = stack.enter_context(training_session(attempt, inputs, resume=start.point))
         except AdapterCorrupt:
-            if start.checkpoint is not None:
-                reject_state(attempt, start.checkpoint)
+            if start.state is not None:
+                reject_state(attempt, start.state)
             raise
         yield training
 
@@ -81,69 +122,30 @@ def begin(attempt: Attempt, job: FineTuningJob, *, after_step: int = 0) -> None:
         )
 
 
-def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> SupervisedPlan:
+def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
     """The rows once more, to be kept this time."""
-    if inputs.job.resolved is None:
-        raise TypeError(f"job {inputs.job.id} is queued without resolved hyperparameters")
-    codec = load_codec(attempt, inputs.base)
+    job = inputs.job
+    if job.resolved is None:
+        raise TypeError(f"job {job.id} is queued without resolved hyperparameters")
 
     def pulse() -> None:
         attempt.control.check()
         attempt.control.check_pause()
         training.session.beat()
 
-    return SupervisedPlan(
-        rows=list(
-            stored_rows(
-                attempt, inputs.training_file, codec, inputs.base, param=TRAINING, pulse=pulse
-            )
-        ),
-        validation=list(
-            stored_rows(
-                attempt, inputs.validation_file, codec, inputs.base, param=VALIDATION, pulse=pulse
-            )
-        ),
-        numbers=inputs.job.resolved,
-        seed=inputs.job.seed,
+    def rows(param: str) -> list[Example]:
+        """Faults were found by the validation; what it let through is the same this time."""
+        report = Report()
+        examination = examination_of(attempt, inputs, param=param, pulse=pulse)
+        found = list(stored_examples(attempt, inputs, examination, report))
+        report.raise_if_errors(param)
+        return found
+
+    return Plan(
+        training=rows(TRAINING),
+        validation=rows(VALIDATION),
+        numbers=job.resolved,
+        facts=job.facts or DataFacts(0, 0),  # none of jobs queued by an older release
+        seed=job.seed,
+        replay=rows(REPLAY),
     )
-
-
-@dataclass
-class _Run:
-    """The checkpoints of a running attempt."""
-
-    attempt: Attempt
-    inputs: Inputs
-    training: Training
-    recorder: Recorder
-    latest: tuple[int, Delta] | None
-    """The checkpoint that the attempt began with, and then the last that it has recorded."""
-    waiting: list[StoredSave] = field(default_factory=list)
-    """Stored before the report of their step: the engine is a step ahead."""
-
-    def record_checkpoints(self, saves: list[StoredSave]) -> None:
-        waiting, self.waiting = [*self.waiting, *saves], []
-        for save in waiting:
-            step = step_of(save.name)
-            metrics = self.recorder.metrics_of(step)
-            if metrics is None:
-                self.waiting.append(save)
-                continue
-            patiently(self.attempt.control, self.recorder.flush)
-            delta = record_checkpoint(
-                self.attempt,
-                self.inputs.job,
-                save,
-                step=step,
-                base_digest=self.training.base_digest,
-                metrics=metrics,
-            )
-            latest = self.latest or (0, delta)
-            self.latest = max(latest, (step, delta), key=lambda stored: stored[0])
-            drop_states(self.attempt, self.inputs.job.id)
-
-    def last_checkpoint(self) -> Delta:
-        """Raises TrainingFailed when nothing was stored."""
-        if self.latest is None:
-            raise TrainingFailed("The training ended without a checkpoint.")
-        return self.latest[1]

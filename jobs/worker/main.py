@@ -21,7 +21,7 @@ from service.core.storage import ObjectStore
 
 
 def run(settings: Settings, name: str = "worker-0") -> None:
-    """Serve the pool's training queue, short work and batches until SIGTERM or SIGINT.
+    """Serve the pool's training queue and all other work until SIGTERM or SIGINT.
 
     `name` is this worker's own among all that share the database, and stays over restarts.
     """
@@ -42,7 +42,9 @@ def _slots(settings: Settings, name: str) -> list[tuple[str, WorkKind]]:
     """Stable names and what each serves."""
     slots = [(f"{name}-train-{n}", WorkKind.TRAINING) for n in range(settings.training_slots)]
     slots += [(f"{name}-short-{n}", WorkKind.VALIDATION) for n in range(settings.short_slots)]
-    return slots + [(f"{name}-batch-{n}", WorkKind.BATCH) for n in range(settings.batch_slots)]
+    slots += [(f"{name}-batch-{n}", WorkKind.BATCH) for n in range(settings.batch_slots)]
+    slots += [(f"{name}-hook-{n}", WorkKind.WEBHOOK) for n in range(settings.webhook_slots)]
+    return slots + [(f"{name}-models-{n}", WorkKind.IMPORT) for n in range(settings.model_slots)]
 
 
 def _serve_slot(process: WorkerProcess, kind: WorkKind) -> None:

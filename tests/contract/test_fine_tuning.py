@@ -8,7 +8,7 @@ import pytest
 from service.core.domain.jobs import JobError, JobProgress, JobStatus, NewEvent
 from service.core.domain.models import Delta
 from service.core.domain.work import WorkKind
-from service.core.hyperparameters import resolve
+from service.core.hyperparameters import DataSizes, resolve
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
@@ -17,6 +17,13 @@ from tests.fakes.engine import FakeEngine
 from tests.running_api import RunningApi, Tenant
 
 BASE = "smollm2-135m-instruct"
+GRADER = {
+    "type": "string_check",
+    "name": "right",
+    "input": "{{sample.output_text}}",
+    "reference": "{{item.right}}",
+    "operation": "eq",
+}
 ROWS = b'{"prompt":"a","completion":"b"}\n'
 
 
@@ -85,7 +92,9 @@ def test_numbers_replace_auto_once_they_are_known(
     with api.database.transaction() as connection:
         jobs = JobRepository(connection, tenant.principal.scope)
         requested = jobs.get(created.id).hyperparameters
-        resolved = asdict(resolve(requested, rows=100, parameters=1000))
+        resolved = asdict(
+            resolve(requested, sizes=DataSizes(100, 1000), parameters=1000, context_length=64)
+        )
         jobs.move(created.id, JobStatus.QUEUED, resolved=resolved)
         jobs.move(created.id, JobStatus.RUNNING, attempts=1)
         jobs.update_progress(created.id, JobProgress(5, 40, 0.5), seconds_left=60)
@@ -297,21 +306,59 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, file_id: str, model: 
 @pytest.mark.parametrize(
     ("extra", "code", "param"),
     [
-        ({"method": {"type": "dpo", "dpo": {}}}, "unsupported_parameter", "method.type"),
+        ({"method": {"type": "kto"}}, "unsupported_parameter", "method.type"),
+        (
+            {"method": {"type": "dpo", "dpo": {"hyperparameters": {"gamma": 1}}}},
+            "invalid_value",
+            "method.dpo.hyperparameters.gamma",
+        ),
+        (
+            {"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": 0}}}},
+            "invalid_value",
+            "method.dpo.hyperparameters.beta",
+        ),
+        ({"method": {"type": "rlhf"}}, "invalid_value", "method.rlhf.reward_model"),
+        ({"method": {"type": "reinforcement"}}, "invalid_value", "method.reinforcement.grader"),
+        (
+            {"method": {"type": "rlhf", "rlhf": {"reward_model": BASE}}},
+            "invalid_value",
+            "method.rlhf.reward_model",
+        ),
+        (
+            {
+                "method": {"type": "reinforcement", "reinforcement": {"grader": GRADER}},
+                "tuning": {"type": "full"},
+            },
+            "unsupported_parameter",
+            "tuning.type",
+        ),
+        (
+            {"method": {"type": "unsupervised", "unsupervised": {"replay_ratio": 0.5}}},
+            "invalid_value",
+            "method.unsupervised.replay_ratio",
+        ),
         (
             {"method": {"type": "supervised", "dpo": {}}},
             "unsupported_parameter",
             "method.dpo",
         ),
-        ({"tuning": {"type": "full"}}, "unsupported_parameter", "tuning.type"),
-        ({"tuning": {"use_dora": True}}, "unsupported_parameter", "tuning.use_dora"),
+        ({"tuning": {"type": "qlora"}}, "unsupported_parameter", "tuning.type"),
+        ({"tuning": {"type": "head"}}, "unsupported_parameter", "tuning.type"),
+        ({"tuning": {"type": "full", "rank": 8}}, "unsupported_parameter", "tuning.rank"),
+        ({"tuning": {"type": "partial"}}, "invalid_value", "tuning"),
         ({"tuning": {"rank": 0}}, "invalid_value", "tuning.rank"),
         (
             {"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]},
-            "unsupported_parameter",
+            "integration_unavailable",
             "integrations",
         ),
-        ({"exact": True}, "unsupported_parameter", "exact"),
+        ({"exact": "yes"}, "invalid_value", "exact"),
+        ({"integrations": [{"type": "mlflow"}]}, "invalid_value", "integrations.0.type"),
+        (
+            {"integrations": [{"type": "wandb", "wandb": {}}]},
+            "missing_required_parameter",
+            "integrations.0.wandb.project",
+        ),
         ({"suffix": "a:b"}, "invalid_value", "suffix"),
         ({"suffix": ""}, "invalid_value", "suffix"),
         ({"seed": -1}, "invalid_value", "seed"),
@@ -320,8 +367,13 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, file_id: str, model: 
         ({"hyperparameters": {"n_epochs": 51}}, "invalid_value", "hyperparameters.n_epochs"),
         (
             {"hyperparameters": {"max_seq_length": 1}},
-            "unsupported_parameter",
+            "invalid_value",
             "hyperparameters.max_seq_length",
+        ),
+        (
+            {"hyperparameters": {"early_stopping_patience": 2}},
+            "invalid_hyperparameter",
+            "hyperparameters.early_stopping_patience",
         ),
         (
             {"hyperparameters": {"learning_rate": 1e-4, "learning_rate_multiplier": 2}},

@@ -137,21 +137,78 @@ def test_a_bad_grader_is_refused_by_the_place_of_its_fault(
     assert (caught.value.code, caught.value.param) == (code, param)
 
 
-@pytest.mark.parametrize("operation", ["run", "validate"])
-def test_python_and_cosine_are_refused_by_name(sdk: openai.OpenAI, operation: str) -> None:
-    python = {"type": "python", "name": "p", "source": "def grade(sample, item): return 1"}
-    cosine = {
-        **{k: v for k, v in EQUAL.items() if k != "operation"},
-        "type": "text_similarity",
-        "evaluation_metric": "cosine",
+def python(source: str) -> dict[str, Any]:
+    return {"type": "python", "name": "mine", "source": source, "image_tag": "2025-05-08"}
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_python_function_grades(sdk: openai.OpenAI) -> None:
+    source = """
+def grade(sample, item):
+    return item["weight"] * (sample["output_json"]["answer"] == 42)
+"""
+    result = run(sdk, python(source), '{"answer": 42}', weight=0.5)
+
+    assert (result.reward, result.metadata.type) == (0.5, "python")
+    assert not any(result.metadata.errors.model_dump().values())
+    both = {
+        "type": "multi",
+        "name": "both",
+        "graders": {"mine": python(source), "equal": EQUAL},
+        "calculate_output": "mine + equal",
     }
-    for grader, param in ((python, "grader.type"), (cosine, "grader.evaluation_metric")):
-        body: dict[str, object] = {"grader": grader}
-        if operation == "run":
-            body["model_sample"] = "yes"
-        with pytest.raises(openai.BadRequestError) as caught:
-            getattr(sdk.fine_tuning.alpha.graders, operation)(**body)
-        assert (caught.value.code, caught.value.param) == ("grader_unavailable", param)
+    assert run(sdk, both, '{"answer": 42}', weight=0.5, want="x").reward == 0.5
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_a_python_function_does_wrong_is_told_as_metadata(sdk: openai.OpenAI) -> None:
+    result = run(sdk, python("def grade(sample, item):\n    return sample['no']"))
+
+    errors = result.metadata.errors
+    assert (result.reward, errors.python_grader_runtime_error) == (0, True)
+    assert "KeyError: 'no'" in errors.python_grader_runtime_error_details
+    assert not errors.python_grader_server_error
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_python_source_is_loaded_when_it_is_validated(sdk: openai.OpenAI) -> None:
+    good = python("def grade(sample, item):\n    return sample['only known when run']")
+    answered = sdk.fine_tuning.alpha.graders.validate(grader=good)  # type: ignore[arg-type]
+    assert answered.grader is not None
+    assert answered.grader.model_dump(exclude_none=True) == good
+    for source, words in (("def grade(", "SyntaxError"), ("x = 1", "no function")):
+        with pytest.raises(openai.BadRequestError, match=words) as caught:
+            sdk.fine_tuning.alpha.graders.validate(grader=python(source))  # type: ignore[arg-type]
+        assert (caught.value.code, caught.value.param) == ("invalid_value", "grader.source")
+
+
+def similarity(metric: str) -> dict[str, Any]:
+    without = {k: v for k, v in EQUAL.items() if k != "operation"}
+    return {**without, "type": "text_similarity", "evaluation_metric": metric}
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    "metric",
+    [
+        *("cosine", "fuzzy_match", "bleu", "gleu", "meteor", "rouge_l"),
+        *(f"rouge_{n}" for n in range(1, 6)),
+    ],
+)
+def test_every_metric_knows_the_same_from_another(sdk: openai.OpenAI, metric: str) -> None:
+    text = "the cat sat on the mat"
+    same = run(sdk, similarity(metric), text, want=text)
+    other = run(sdk, similarity(metric), "dogs", want=text)
+
+    assert same.reward == pytest.approx(1, abs=0.01)
+    assert other.reward < same.reward
+    assert sdk.fine_tuning.alpha.graders.validate(grader=similarity(metric)).grader  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_text_that_the_embedding_model_cannot_hold_is_flagged(sdk: openai.OpenAI) -> None:
+    result = run(sdk, similarity("cosine"), "x" * 100, want="y")
+    assert (result.reward, result.metadata.errors.other_error) == (0, True)
 
 
 @pytest.mark.parametrize(

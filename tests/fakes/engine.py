@@ -49,6 +49,7 @@ from service.core.errors import (
 from service.core.manifest import MANIFEST_NAME, Manifest
 from service.core.storage import ObjectStore
 from service.engine.interface import FrameSink
+from tests.fakes.artefacts import FakeArtefacts
 from tests.fakes.session import FakeSession
 from tests.fakes.stream import FakeStream, guide_error
 
@@ -77,9 +78,11 @@ class FakeEngine:
     Knobs, all thread-safe:
     `answers`: tokens by delta digest or base name. `failures`: errors by delta digest or base name.
     `requests`: the last streams that were asked for.
+    `artefacts`: its imports and exports, with knobs of their own.
     `heads`: by delta digest, what `classify` answers with: see there.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
     `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
+    `loss_of`: of a session, the loss of each trained token.
     `lose_sessions()`: as after a restart. `die()`: every call and stream fails from now on.
     """
 
@@ -103,9 +106,11 @@ class FakeEngine:
         self.heads: dict[str, HeadSpec] = {}
         self.sessions: dict[str, FakeSession] = {}
         self.requests: deque[AddRequest] = deque(maxlen=64)
+        self.artefacts = FakeArtefacts(self, store)
         self.identity = (id, url, pool)
         self._store = store
         self._slots, self._max_streams = training_slots, max_streams
+        self.loss_of: Callable[[FakeSession], float] | None = None
         self._failure_of: Callable[[Command], ServiceError | None] = lambda _command: None
         self._epochs: dict[str, int] = {}
         self._ids = count(1)
@@ -282,6 +287,13 @@ class FakeEngine:
 
     # Look-ups
 
+    def check(self, model: ModelRef) -> None:
+        """Raises what this engine answers for the model; it may be dead."""
+        with self._changed:
+            self._check_alive()
+            if error := self._failure(model):
+                raise error
+
     def _check_alive(self) -> None:
         if self._dead:
             raise EngineUnavailable("the engine died")
@@ -310,7 +322,9 @@ class FakeEngine:
             raise TooManyRequests("every training slot is taken")
         self._epochs[request.job] = request.epoch
         steps = 0 if request.resume is None else self._stored_steps(request.resume)
-        session = FakeSession(f"session-{next(self._ids)}", request, steps=steps)
+        session = FakeSession(
+            f"session-{next(self._ids)}", request, steps=steps, loss_of=self.loss_of
+        )
         self.sessions[session.id] = session
         return session
 

@@ -21,11 +21,17 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`replies` are used up one by one; then it answers 204."""
+    """`replies` are used up one by one, with `content` as JSON; then it answers 204. While
+    `may_answer` is not set it answers nothing."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
     replies: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    content: str = ""
+    may_answer: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
 
 @contextmanager
@@ -38,12 +44,16 @@ def running_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.received.append(Received(self.path, headers, body))
+            receiver.may_answer.wait()
             status, extra = receiver.replies.pop(0) if receiver.replies else (204, {})
             self.send_response(status)
             for name, value in extra.items():
                 self.send_header(name, value)
-            self.send_header("content-length", "0")
+            content = receiver.content.encode() if status != 204 else b""
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """Nothing is printed."""
@@ -57,6 +67,7 @@ def running_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
+        receiver.may_answer.set()
         server.shutdown()
         thread.join()
         server.server_close()

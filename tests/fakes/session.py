@@ -59,6 +59,8 @@ class FakeSession:
     failed: bool = False
     queue: deque[Command] = field(default_factory=deque)
     results: list[Result] = field(default_factory=list)
+    loss_of: Callable[["FakeSession"], float] | None = None
+    """The loss of a trained token, where a test wants another."""
     executed: list[Command] = field(default_factory=list)
     """Every command that ran, in order, for tests to look at."""
 
@@ -110,7 +112,7 @@ class FakeSession:
     def _row_loss(self, row: TrainingRow, report: tuple[Report, ...]) -> RowLoss:
         """A row with a pair's or a label's extras is one thing to be right about, others are
         their tokens."""
-        share = FIRST_LOSS / (1 + self.steps)
+        share = self.loss_of(self) if self.loss_of else FIRST_LOSS / (1 + self.steps)
         trained = sum(weight > 0 for weight in row.weights)
         match row.extras:
             case PairExtras(is_chosen=is_chosen):

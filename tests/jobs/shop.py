@@ -17,16 +17,19 @@ from jobs.runner.validation import validate_files
 from service.core.database import Database, database_now
 from service.core.domain.access import Scope
 from service.core.domain.files import FilePurpose
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
     Checkpoint,
     FineTuningJob,
     JobEvent,
     JobStatus,
-    LoraTuningSpec,
+    StartPoint,
 )
+from service.core.domain.methods import Method
 from service.core.domain.models import TunedModel
+from service.core.domain.tunings import LoraTuningSpec, TuningSpec
 from service.core.domain.work import Claim, WorkKind
-from service.core.hyperparameters import SupervisedHyperparameters
+from service.core.hyperparameters import Hyperparameters
 from service.core.ids import new_file_id, new_job_id, tuned_model_name
 from service.core.object_keys import file_key
 from service.core.repositories.checkpoints import CheckpointRepository
@@ -42,7 +45,7 @@ from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.tiny_base import write_tokenizer
 
 BASE = FAKE_BASE.name
-SMALL = SupervisedHyperparameters(batch_size=4, n_epochs=2)
+SMALL = Hyperparameters(batch_size=4, n_epochs=2)
 
 
 def chat_line(question: str, answer: str, **message: object) -> str:
@@ -96,8 +99,12 @@ class Shop:
         lines: Sequence[str] | bytes = GOOD_LINES,
         *,
         validation_lines: Sequence[str] | None = None,
-        hyperparameters: SupervisedHyperparameters = SMALL,
+        hyperparameters: Hyperparameters = SMALL,
         base: str = BASE,
+        method: Method | None = None,
+        tuning: TuningSpec | None = None,
+        start: StartPoint | None = None,
+        integrations: Sequence[WandbIntegration] = (),
     ) -> str:
         """A job whose files await validation; bytes are a file in some other format."""
         written = isinstance(lines, bytes)
@@ -114,9 +121,12 @@ class Shop:
                 suffix="shop",
                 seed=7,
                 hyperparameters=hyperparameters,
-                tuning=LoraTuningSpec(),
+                tuning=tuning or LoraTuningSpec(),
+                method=method,
+                start=start,
                 reserved_model_name=tuned_model_name(base, self.scope.organization, "shop"),
                 metadata=None,
+                integrations=integrations,
             )
             WorkRepository(connection).add(
                 self.scope.project_id,

@@ -20,10 +20,11 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, select, update
 
 from jobs.reconciler.rounds import Reconciler
-from jobs.runner import events, outcomes
+from jobs.runner import events
 from jobs.runner.attempt import Attempt, claim_best, claim_subject, work_on
 from jobs.runner.checkpoints import record_checkpoint
 from jobs.runner.control import AttemptControl, Paused
+from jobs.runner.outcomes import outcomes_of
 from jobs.runner.publish import publish
 from jobs.runner.resources import Resources, WorkerProcess
 from jobs.runner.session import StoredSave
@@ -182,7 +183,9 @@ class Histories(RuleBasedStateMachine):
         def give_back(attempt: Attempt) -> None:
             with attempt.writing() as connection:
                 event = events.attempt_lost("drained")
-                outcomes.give_back(connection, attempt.scope, attempt.claim, event)
+                outcomes_of(attempt.claim.kind).give_back(
+                    connection, attempt.scope, attempt.claim, event
+                )
 
         self.act(which, give_back)
 
@@ -190,7 +193,9 @@ class Histories(RuleBasedStateMachine):
     def fail_for_the_machinery(self, which: int) -> None:
         def lose(attempt: Attempt) -> None:
             with attempt.writing() as connection:
-                outcomes.lose(connection, attempt.scope, attempt.claim, "lost", limit=3)
+                outcomes_of(attempt.claim.kind).lose(
+                    connection, attempt.scope, attempt.claim, "lost", limit=3
+                )
 
         self.act(which, lose)
 

@@ -7,7 +7,9 @@ from anyio.to_thread import run_sync
 from service.api.embeddings.codecs import EmbeddingCodecCache
 from service.api.embeddings.requests import CreateEmbeddings
 from service.api.embeddings.schemas import Embedding, EmbeddingList, EmbeddingUsage
+from service.api.token_meter import TokenMeter
 from service.core.database import Database
+from service.core.domain.access import Principal
 from service.core.domain.models import EmbeddingModel
 from service.core.engine_client import EmbeddingClient
 from service.core.engine_protocol import EmbedRequest, unpack_vector
@@ -33,30 +35,38 @@ class EmbeddingService:
     """Answers with vectors. The models are the operator's, and all tenants share them."""
 
     def __init__(
-        self, database: Database, codecs: EmbeddingCodecCache, client: EmbeddingClient
+        self,
+        database: Database,
+        codecs: EmbeddingCodecCache,
+        client: EmbeddingClient,
+        meter: TokenMeter,
     ) -> None:
         self._database = database
         self._codecs = codecs
         self._client = client
+        self._meter = meter
 
-    async def create(self, body: CreateEmbeddings) -> EmbeddingList:
+    async def create(self, principal: Principal, body: CreateEmbeddings) -> EmbeddingList:
         """Raises ModelNotFound, ContextLengthExceeded, InvalidRequest, EngineUnavailable."""
-        plan = await run_sync(self._plan, body)
+        plan = await run_sync(self._plan, principal, body)
         embedded = await self._client.embed(plan.engine_url, plan.request)
+        await self._meter.count(principal, plan.tokens)
         packed = body.encoding_format == "base64"
         return EmbeddingList(
             data=[
                 Embedding(index=index, embedding=vector if packed else unpack_vector(vector))
                 for index, vector in enumerate(embedded.vectors)
             ],
-            model=body.model,
+            model=plan.request.model,
             usage=EmbeddingUsage(prompt_tokens=plan.tokens, total_tokens=plan.tokens),
         )
 
-    def _plan(self, body: CreateEmbeddings) -> _Plan:
+    def _plan(self, principal: Principal, body: CreateEmbeddings) -> _Plan:
         with self._database.snapshot() as connection:
-            model = EmbedderRepository(connection).get(body.model)
-            engines = RegistryRepository(connection).live_embedding_engines(model=model.name)
+            registry = RegistryRepository(connection)
+            meanings = registry.meanings(body.model, principal.scope)
+            model = EmbedderRepository(connection).get(*meanings)
+            engines = registry.live_embedding_engines(model=model.name)
         if not engines:
             raise EngineUnavailable(f"no live engine holds {model.name!r}")
         codec = self._codecs.get(model)

@@ -2,105 +2,44 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
+from service.api.fine_tuning.hyperparameters import Hyperparameters
+from service.api.fine_tuning.methods import Method
+from service.api.fine_tuning.tunings import Tuning, check_combination
 from service.api.wire import Metadata, RequestBody
-from service.core.domain.jobs import LoraTuningSpec
-from service.core.errors import InvalidHyperparameter, UnsupportedParameter
-from service.core.hyperparameters import SchedulerType, SupervisedHyperparameters
+from service.core import hyperparameters as domain
+from service.core.domain.integrations import WandbIntegration
+from service.core.domain.methods import Method as DomainMethod
+from service.core.domain.tunings import TuningSpec
+from service.core.errors import InvalidHyperparameter
 
 FileId = Annotated[str, Field(min_length=1, max_length=64)]
-Auto = Literal["auto"]
 
 
-class Hyperparameters(RequestBody):
-    """OpenAI's three and ours; what is absent keeps its default."""
+class Wandb(RequestBody):
+    """The W&B run that the metrics go to."""
 
-    batch_size: Annotated[int, Field(ge=1, le=256)] | Auto = "auto"
-    learning_rate_multiplier: Annotated[float, Field(gt=0)] | Auto = "auto"
-    n_epochs: Annotated[int, Field(ge=1, le=50)] | Auto = "auto"
-    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Absolute, instead of the multiplier."""
-    lr_scheduler_type: SchedulerType = "cosine"
-    warmup_ratio: Annotated[float, Field(ge=0, le=1)] = 0.05
-    weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-
-    def to_domain(self) -> SupervisedHyperparameters:
-        """Raises InvalidHyperparameter for values that exclude each other."""
-        return SupervisedHyperparameters(**self.model_dump())
+    project: Annotated[str, Field(min_length=1, max_length=128)]
+    name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    entity: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    tags: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=50)]
+        | None
+    ) = None
 
 
-class Supervised(RequestBody):
-    """Options of supervised fine-tuning."""
+class Integration(RequestBody):
+    """A service that the job reports to."""
 
-    hyperparameters: Hyperparameters | None = None
+    type: Literal["wandb"]
+    wandb: Wandb
 
-
-class Method(RequestBody):
-    """How the model is trained."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    supervised: Supervised | None = None
-
-    def check_supported(self) -> None:
-        """Raises UnsupportedParameter for every other method, whatever its options."""
-        if self.type != "supervised":
-            raise UnsupportedParameter(
-                f"Unsupported value for 'method.type': {self.type!r}. "
-                "This server trains with 'supervised'.",
-                param="method.type",
-            )
-        for name in self.model_extra or {}:
-            raise UnsupportedParameter(
-                f"Unsupported parameter: 'method.{name}' does not belong to the method "
-                "'supervised'.",
-                param=f"method.{name}",
-            )
-
-
-class Tuning(RequestBody):
-    """What is trained: a low-rank adapter."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str = "lora"
-    rank: Annotated[int, Field(ge=1, le=256)] = 16
-    alpha: Annotated[float, Field(gt=0)] = 32.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: (
-        Literal["all-linear"]
-        | Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=128)]],
-            Field(min_length=1, max_length=64),
-        ]
-    ) = "all-linear"
-    use_rslora: bool = False
-
-    def to_domain(self) -> LoraTuningSpec:
-        """Raises UnsupportedParameter for what is not a plain low-rank adapter."""
-        if self.type != "lora":
-            raise UnsupportedParameter(
-                f"Unsupported value for 'tuning.type': {self.type!r}. This server trains 'lora'.",
-                param="tuning.type",
-            )
-        for name, value in (self.model_extra or {}).items():
-            if name != "use_dora" or value is not False:
-                raise UnsupportedParameter(
-                    f"Unsupported parameter: 'tuning.{name}'.", param=f"tuning.{name}"
-                )
-        modules = self.target_modules
-        return LoraTuningSpec(
-            rank=self.rank,
-            alpha=self.alpha,
-            dropout=self.dropout,
-            target_modules=modules if modules == "all-linear" else tuple(modules),
-            use_rslora=self.use_rslora,
-        )
+    def to_domain(self) -> WandbIntegration:
+        wandb = self.wandb
+        return WandbIntegration(wandb.project, wandb.name, wandb.entity, tuple(wandb.tags or ()))
 
 
 class CreateJob(RequestBody):
@@ -115,38 +54,65 @@ class CreateJob(RequestBody):
     """The fourth part of the tuned model's name, so without colon, slash or space."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     metadata: Metadata | None = None
-    integrations: list[Any] | None = None
-    """Accepted empty only."""
+    integrations: Annotated[list[Integration], Field(max_length=1)] | None = None
     method: Method | None = None
     hyperparameters: Hyperparameters | None = None
-    """Deprecated place of `method.supervised.hyperparameters`."""
+    """Deprecated place of those of the method."""
     tuning: Tuning | None = None
+    exact: bool = False
+    """Share no pass with another job, so that the same seed gives the same bytes."""
 
     def check_supported(self) -> None:
         """Raises UnsupportedParameter for what is well formed and cannot be done here."""
         if self.method is not None:
             self.method.check_supported()
-        if self.integrations:
-            raise UnsupportedParameter(
-                "Unsupported parameter: 'integrations'. This server reports to none.",
-                param="integrations",
-            )
+        (self.tuning or Tuning()).check_supported()
 
-    def to_hyperparameters(self) -> SupervisedHyperparameters:
+    def to_integrations(self) -> list[WandbIntegration]:
+        return [integration.to_domain() for integration in self.integrations or ()]
+
+    def to_method(self) -> DomainMethod:
+        """Raises InvalidRequest where options are missing or contradict each other."""
+        return (self.method or Method(type="supervised")).to_domain()
+
+    def to_hyperparameters(self) -> domain.Hyperparameters:
         """Raises InvalidHyperparameter when the two places contradict each other."""
-        supervised = self.method.supervised if self.method else None
-        current = supervised.hyperparameters if supervised else None
+        options = self.method.options if self.method else None
+        current = options.hyperparameters if options else None
         old = self.hyperparameters
-        if current is not None and old is not None and current != old:
+        if current is not None and old is not None and current.to_domain() != old.to_domain():
+            place = f"method.{self.method.type if self.method else 'supervised'}.hyperparameters"
             raise InvalidHyperparameter(
-                "'hyperparameters' is the old place of 'method.supervised.hyperparameters', and "
-                "the two differ; give one of them.",
+                f"'hyperparameters' is the old place of '{place}', and the two differ; give one "
+                "of them.",
                 param="hyperparameters",
             )
-        return (current or old or Hyperparameters()).to_domain()
+        asked = (current or old or Hyperparameters()).to_domain()
+        self._check_early_stopping(asked)
+        return asked
 
-    def to_tuning(self) -> LoraTuningSpec:
-        return (self.tuning or Tuning()).to_domain()
+    def _check_early_stopping(self, asked: domain.Hyperparameters) -> None:
+        """Raises InvalidHyperparameter where it could never do anything."""
+        if asked.early_stopping_patience is None:
+            return
+        param = "hyperparameters.early_stopping_patience"
+        if self.method is not None and self.method.type in ("reinforcement", "rlhf"):
+            raise InvalidHyperparameter(
+                f"'early_stopping_patience' counts losses of a validation file, and "
+                f"{self.method.type!r} has rewards; leave it out.",
+                param=param,
+            )
+        if self.validation_file is None:
+            raise InvalidHyperparameter(
+                "'early_stopping_patience' needs a 'validation_file' to tell when to stop.",
+                param=param,
+            )
+
+    def to_tuning(self, method: DomainMethod) -> TuningSpec:
+        """Raises UnsupportedParameter, InvalidRequest."""
+        tuning = (self.tuning or Tuning()).to_domain()
+        check_combination(method.type, tuning)
+        return tuning
 
     def fingerprint(self) -> str:
         """sha256 of the request as canonical JSON: equal requests have equal fingerprints."""

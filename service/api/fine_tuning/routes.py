@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query
 
+from service.api.chat.connection import EventStream
 from service.api.dependencies import MetadataDep, PrincipalDep, RepeatedDep, ResourcesDep
+from service.api.fine_tuning.event_stream import stream_events
 from service.api.fine_tuning.requests import CreateJob
 from service.api.fine_tuning.schemas import (
     CheckpointList,
@@ -20,7 +22,8 @@ After = Annotated[str | None, Query(max_length=64)]
 
 
 async def _service(resources: ResourcesDep) -> JobService:
-    return JobService(resources.database, pool=resources.settings.pool)
+    settings = resources.settings
+    return JobService(resources.database, pool=settings.pool, wandb_mode=settings.wandb_mode)
 
 
 JobsDep = Annotated[JobService, Depends(_service)]
@@ -103,15 +106,27 @@ def resume_job(
     return FineTuningJobObject.from_domain(view)
 
 
-@router.get("/{fine_tuning_job_id}/events")
+@router.get(
+    "/{fine_tuning_job_id}/events",
+    response_model=EventList,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 def list_job_events(
     fine_tuning_job_id: str,
     caller: PrincipalDep,
     jobs: JobsDep,
     after: After = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
-) -> EventList:
-    """List what happened to a job, newest first."""
+    stream: Annotated[
+        bool, Query(description="Oldest first, as server-sent events, until the job has ended.")
+    ] = False,
+    last_event_id: Annotated[str | None, Header(max_length=64)] = None,
+) -> EventList | EventStream:
+    """List what happened to a job, newest first; or follow it, from the event that `after` or
+    `Last-Event-ID` names."""
+    if stream:
+        number = jobs.event_number(caller, fine_tuning_job_id, last_event_id or after)
+        return EventStream(stream_events(jobs, caller, fine_tuning_job_id, after=number))
     page = jobs.list_events(caller, fine_tuning_job_id, after=after, limit=limit)
     return EventList.from_page(page)
 

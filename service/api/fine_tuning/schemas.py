@@ -4,64 +4,23 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
+from pydantic import SerializeAsAny
+
+from service.api.fine_tuning.hyperparameters import Hyperparameters
+from service.api.fine_tuning.methods import Method, hyperparameters_of
 from service.api.fine_tuning.service import JobView
+from service.api.fine_tuning.tunings import TuningObject
 from service.api.wire import Answer
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
     Checkpoint,
-    FineTuningJob,
+    DataFacts,
     JobError,
     JobEvent,
     JobProgress,
     JobStatus,
-    LoraTuningSpec,
 )
 from service.core.repositories.paging import Page
-
-
-class HyperparameterValues(Answer):
-    """As requested while `auto` is not resolved, then the numbers that are used."""
-
-    batch_size: int | Literal["auto"]
-    learning_rate_multiplier: float | Literal["auto"]
-    n_epochs: int | Literal["auto"]
-    learning_rate: float | None
-    lr_scheduler_type: str
-    warmup_ratio: float
-    weight_decay: float
-    max_grad_norm: float
-
-    @classmethod
-    def from_domain(cls, job: FineTuningJob) -> "HyperparameterValues":
-        return cls(**asdict(job.resolved or job.hyperparameters))
-
-
-class SupervisedMethod(Answer):
-    """Options of supervised fine-tuning."""
-
-    hyperparameters: HyperparameterValues
-
-
-class MethodObject(Answer):
-    """How the model is trained."""
-
-    type: Literal["supervised"] = "supervised"
-    supervised: SupervisedMethod
-
-
-class TuningObject(Answer):
-    """What is trained."""
-
-    type: Literal["lora"] = "lora"
-    rank: int
-    alpha: float
-    dropout: float
-    target_modules: Literal["all-linear"] | list[str]
-    use_dora: Literal[False] = False
-    use_rslora: bool
-
-    @classmethod
-    def from_domain(cls, tuning: LoraTuningSpec) -> "TuningObject":
-        return cls(**asdict(tuning))
 
 
 class JobErrorObject(Answer):
@@ -94,13 +53,60 @@ class ProgressObject(Answer):
         )
 
 
+class DataFactsObject(Answer):
+    """What is trained on."""
+
+    examples: int
+    tokens: int
+    labels: list[str]
+    """Of a classification."""
+    truncated: int
+    skipped: int
+    """Rows that were too long."""
+
+    @classmethod
+    def from_domain(cls, facts: DataFacts) -> "DataFactsObject":
+        return cls.model_validate(asdict(facts))
+
+
 class ConfigObject(Answer):
     """Everything that the training depends on, resolved."""
 
     base: str
+    start_from: str | None
+    """The tuned model or checkpoint whose weights are trained further."""
     seed: int
-    method: MethodObject
+    method: Method
     tuning: TuningObject
+    exact: bool
+    data: DataFactsObject | None
+
+
+class WandbObject(Answer):
+    """The W&B run, as it was asked for."""
+
+    project: str
+    name: str | None
+    entity: str | None
+    tags: list[str]
+
+
+class IntegrationObject(Answer):
+    """A service that the job reports to."""
+
+    type: Literal["wandb"] = "wandb"
+    wandb: WandbObject
+
+    @classmethod
+    def from_domain(cls, wandb: WandbIntegration) -> "IntegrationObject":
+        return cls(
+            wandb=WandbObject(
+                project=wandb.project,
+                name=wandb.name,
+                entity=wandb.entity,
+                tags=list(wandb.tags),
+            )
+        )
 
 
 class FineTuningJobObject(Answer):
@@ -114,8 +120,8 @@ class FineTuningJobObject(Answer):
     fine_tuned_model: str | None
     organization_id: str
     status: JobStatus
-    hyperparameters: HyperparameterValues
-    method: MethodObject
+    hyperparameters: SerializeAsAny[Hyperparameters]
+    method: Method
     training_file: str
     validation_file: str | None
     result_files: list[str]
@@ -124,23 +130,31 @@ class FineTuningJobObject(Answer):
     user_provided_suffix: str | None
     seed: int
     estimated_finish: int | None
-    integrations: list[Any]
+    integrations: list[IntegrationObject]
     metadata: Mapping[str, str] | None
     progress: ProgressObject | None
     queue_position: int | None
     """While it waits: 1 is the next."""
     attempts: int
     tuning: TuningObject
+    exact: bool
     config: ConfigObject | None
     """Null until the files are validated."""
 
     @classmethod
     def from_domain(cls, view: JobView) -> "FineTuningJobObject":
         job = view.job
-        hyperparameters = HyperparameterValues.from_domain(job)
-        method = MethodObject(supervised=SupervisedMethod(hyperparameters=hyperparameters))
+        method = Method.from_domain(job)
         tuning = TuningObject.from_domain(job.tuning)
-        config = ConfigObject(base=job.base, seed=job.seed, method=method, tuning=tuning)
+        config = ConfigObject(
+            base=job.base,
+            start_from=None if job.start is None else job.start.model,
+            seed=job.seed,
+            method=method,
+            tuning=tuning,
+            exact=job.exact,
+            data=None if job.facts is None else DataFactsObject.from_domain(job.facts),
+        )
         return cls(
             id=job.id,
             created_at=int(job.created_at),
@@ -151,7 +165,7 @@ class FineTuningJobObject(Answer):
             ),
             organization_id=job.organization_id,
             status=job.status,
-            hyperparameters=hyperparameters,
+            hyperparameters=hyperparameters_of(job),
             method=method,
             training_file=job.training_file,
             validation_file=job.validation_file,
@@ -161,12 +175,13 @@ class FineTuningJobObject(Answer):
             user_provided_suffix=job.suffix,
             seed=job.seed,
             estimated_finish=_seconds(job.estimated_finish),
-            integrations=[],
+            integrations=[IntegrationObject.from_domain(each) for each in job.integrations],
             metadata=job.metadata,
             progress=None if job.progress is None else ProgressObject.from_domain(job.progress),
             queue_position=view.queue_position,
             attempts=job.attempts,
             tuning=tuning,
+            exact=job.exact,
             config=None if job.resolved is None else config,
         )
 

@@ -1,9 +1,10 @@
 """What can be done with fine-tuning jobs."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.api.fine_tuning.integrations import check_integrations
 from service.api.fine_tuning.requests import CreateJob
 from service.core.database import Connection, Database
 from service.core.domain.access import Principal, Scope
@@ -14,7 +15,9 @@ from service.core.domain.jobs import (
     JobEvent,
     JobStatus,
     NewEvent,
+    StartPoint,
 )
+from service.core.domain.methods import Method, RlhfMethod, UnsupervisedMethod
 from service.core.domain.work import WorkKind
 from service.core.errors import (
     FileNotFound,
@@ -23,8 +26,8 @@ from service.core.errors import (
     JobNotCancellable,
     JobNotPausable,
     JobNotResumable,
+    ModelNotFound,
     UnknownFile,
-    UnsupportedParameter,
 )
 from service.core.ids import new_job_id, tuned_model_name
 from service.core.repositories.audit import record
@@ -35,9 +38,11 @@ from service.core.repositories.jobs import JobRepository
 from service.core.repositories.models import ModelRepository
 from service.core.repositories.paging import Page
 from service.core.repositories.work import WorkRepository
+from service.core.settings import WandbMode
 
 _REPEAT_SECONDS = 600
 """Longer than all retries of an SDK take together."""
+_EVENTS_AT_ONCE = 200
 _WAITING = (JobStatus.VALIDATING_FILES, JobStatus.QUEUED)
 
 
@@ -50,18 +55,28 @@ class JobView:
     """While it waits: 1 is the next."""
 
 
+@dataclass(frozen=True)
+class JobLook:
+    """A job and its next events, of one moment."""
+
+    job: FineTuningJob
+    events: Sequence[JobEvent]
+
+
 class JobService:
     """Jobs of the caller's project."""
 
-    def __init__(self, database: Database, *, pool: str) -> None:
+    def __init__(self, database: Database, *, pool: str, wandb_mode: WandbMode) -> None:
         self._database = database
         self._pool = pool
+        self._wandb_mode = wandb_mode
 
     def create(self, principal: Principal, request: CreateJob, *, is_repeated: bool) -> JobView:
         """Make a job whose files are yet to be validated, and the work of doing so.
 
         A repeated request answers with the job that its first sending has made. Raises
-        ModelNotFound, UnknownFile, UnsupportedParameter, InvalidHyperparameter.
+        ModelNotFound, UnknownFile, UnsupportedParameter, InvalidHyperparameter,
+        IntegrationUnavailable.
         """
         request.check_supported()
         with self._database.transaction() as connection:
@@ -76,10 +91,14 @@ class JobService:
         self, connection: Connection, principal: Principal, request: CreateJob
     ) -> FineTuningJob:
         scope = principal.scope
-        base = _base_to_train(connection, scope, request.model)
+        method = request.to_method()
+        base, start = _place_to_start(connection, scope, request.model)
         _check_file(connection, scope, request.training_file, param="training_file")
         if request.validation_file is not None:
             _check_file(connection, scope, request.validation_file, param="validation_file")
+        _check_method(connection, scope, method)
+        integrations = request.to_integrations()
+        check_integrations(connection, scope, integrations, mode=self._wandb_mode)
         job = JobRepository(connection, scope).add(
             new_job_id(),
             model=request.model,
@@ -88,10 +107,14 @@ class JobService:
             validation_file=request.validation_file,
             suffix=request.suffix,
             seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
+            method=method,
             hyperparameters=request.to_hyperparameters(),
-            tuning=request.to_tuning(),
+            tuning=request.to_tuning(method),
+            start=start,
+            exact=request.exact,
             reserved_model_name=tuned_model_name(base, scope.organization, request.suffix),
             metadata=request.metadata,
+            integrations=integrations,
             request_hash=request.fingerprint(),
         )
         created = NewEvent(f"Created fine-tuning job: {job.id}")
@@ -197,6 +220,21 @@ class JobService:
             events = EventRepository(connection, principal.scope)
             return events.list(job_id, after=after, limit=limit)
 
+    def event_number(self, principal: Principal, job_id: str, event_id: str | None) -> int:
+        """Its place among all events; 0 for None. Raises JobNotFound, InvalidCursor."""
+        with self._database.snapshot() as connection:
+            JobRepository(connection, principal.scope).get(job_id)
+            if event_id is None:
+                return 0
+            return EventRepository(connection, principal.scope).number_of(job_id, event_id)
+
+    def events_behind(self, principal: Principal, job_id: str, number: int) -> JobLook:
+        """Raises JobNotFound."""
+        with self._database.snapshot() as connection:
+            job = JobRepository(connection, principal.scope).get(job_id)
+            events = EventRepository(connection, principal.scope)
+            return JobLook(job, events.list_behind(job_id, number, limit=_EVENTS_AT_ONCE))
+
     def list_checkpoints(
         self, principal: Principal, job_id: str, *, after: str | None, limit: int
     ) -> Page[Checkpoint]:
@@ -236,16 +274,37 @@ def _view(connection: Connection, job: FineTuningJob) -> JobView:
     return JobView(job, None if ahead is None else ahead + 1)
 
 
-def _base_to_train(connection: Connection, scope: Scope, name: str) -> str:
-    """The base of this name. Raises ModelNotFound, and UnsupportedParameter for a tuned model."""
+def _place_to_start(
+    connection: Connection, scope: Scope, name: str
+) -> tuple[str, StartPoint | None]:
+    """The root base of the model's line, and the model itself if it is a tuned one.
+
+    Raises ModelNotFound.
+    """
     resolved = ModelRepository(connection, scope).resolve(name)
-    if resolved.delta is not None:
-        raise UnsupportedParameter(
-            f"{name!r} is a tuned model. This server trains from a base model: "
-            f"{resolved.base.name!r} is the base of it.",
-            param="model",
+    start = None if resolved.delta is None else StartPoint(resolved.name, resolved.delta)
+    return resolved.base.name, start
+
+
+def _check_method(connection: Connection, scope: Scope, method: Method) -> None:
+    """What the method names must exist. Raises UnknownFile, ModelNotFound, InvalidRequest."""
+    if isinstance(method, UnsupervisedMethod) and method.replay_file is not None:
+        _check_file(connection, scope, method.replay_file, param="method.unsupervised.replay_file")
+    if isinstance(method, RlhfMethod):
+        _check_reward_model(connection, scope, method.reward_model)
+
+
+def _check_reward_model(connection: Connection, scope: Scope, name: str) -> None:
+    place = "method.rlhf.reward_model"
+    try:
+        resolved = ModelRepository(connection, scope).resolve(name)
+    except ModelNotFound as missing:
+        raise ModelNotFound(missing.message, param=place) from None
+    if resolved.delta is None:
+        raise InvalidRequest(
+            f"{name!r} is a base, which scores nothing; train a reward model and name that.",
+            param=place,
         )
-    return resolved.base.name
 
 
 def _check_file(connection: Connection, scope: Scope, file_id: str, *, param: str) -> None:

@@ -7,14 +7,23 @@ from fastapi import APIRouter, Depends, Request
 from service.api.chat.connection import unless_disconnected
 from service.api.chat.routes import ChatDep
 from service.api.dependencies import PrincipalDep, ResourcesDep
+from service.api.embeddings.routes import EmbeddingsDep
 from service.api.graders.schemas import GraderRun, RunGrader, ValidatedGrader, ValidateGrader
 from service.api.graders.service import GraderService
 
 router = APIRouter(prefix="/v1/fine_tuning/alpha/graders", tags=["graders"])
 
 
-async def _service(resources: ResourcesDep, chat: ChatDep) -> GraderService:
-    return GraderService(resources.database, chat)
+async def _service(
+    resources: ResourcesDep, chat: ChatDep, embeddings: EmbeddingsDep
+) -> GraderService:
+    return GraderService(
+        resources.database,
+        chat,
+        embeddings,
+        python=resources.python_code,
+        endpoint=resources.grader_endpoint,
+    )
 
 
 GradersDep = Annotated[GraderService, Depends(_service)]
@@ -29,9 +38,9 @@ async def run_grader(
 
 
 @router.post("/validate")
-def validate_grader(
+async def validate_grader(
     body: ValidateGrader, caller: PrincipalDep, graders: GradersDep
 ) -> ValidatedGrader:
     """Check a grader without a sample."""
-    graders.validate(caller, body.grader)
+    await graders.validate(caller, body.grader)
     return ValidatedGrader.from_spec(body.grader)

@@ -45,10 +45,10 @@ class GraderErrors(Answer):
     unresponsive_reward_error: bool
     invalid_variable_error: bool
     other_error: bool
-    python_grader_server_error: bool = False
-    python_grader_server_error_type: str | None = None
-    python_grader_runtime_error: bool = False
-    python_grader_runtime_error_details: str | None = None
+    python_grader_server_error: bool
+    python_grader_server_error_type: str | None
+    python_grader_runtime_error: bool
+    python_grader_runtime_error_details: str | None
     model_grader_server_error: bool
     model_grader_refusal_error: bool
     model_grader_parse_error: bool

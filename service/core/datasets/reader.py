@@ -1,76 +1,73 @@
-"""Reading a whole data set: rows as they come, complaints gathered."""
+"""Reading a whole data set: rows as they come, findings into a report."""
 
 from collections.abc import Iterable, Iterator
 
-from service.core.datasets.checks import BadLine, parse_line
+from service.core.datasets.findings import BadLine
 from service.core.datasets.lines import LineTooLong, numbered_lines
-from service.core.datasets.rows import Row
-from service.core.errors import InvalidTrainingFile, InvalidValidationFile
-
-_MAX_COMPLAINTS = 5
-
-
-class Complaints:
-    """What is wrong with a file, by line; one message for the first few."""
-
-    def __init__(self, param: str) -> None:
-        self._param = param
-        self._found: list[str] = []
-
-    def add(self, line: int, problem: str) -> None:
-        """Note a problem. Raises InvalidTrainingFile once there are enough to report."""
-        self._found.append(f"line {line} {problem}")
-        if len(self._found) == _MAX_COMPLAINTS:
-            raise self.error(more=True)
-
-    def raise_if_any(self) -> None:
-        """Raises InvalidTrainingFile."""
-        if self._found:
-            raise self.error(more=False)
-
-    def error(self, *, more: bool) -> InvalidTrainingFile:
-        text = ". ".join(found[0].upper() + found[1:] for found in self._found)
-        tail = " (There may be more.)" if more else ""
-        return invalid_file(f"{text}.{tail}", param=self._param)
+from service.core.datasets.parsing import parse_fields, parse_object, unusual
+from service.core.datasets.report import Report
+from service.core.datasets.rows import LabelledRow, Row, RowKind
 
 
-def invalid_file(message: str, *, param: str) -> InvalidTrainingFile:
-    """The error for the file that the job names as `param`."""
-    kind = InvalidValidationFile if param == "validation_file" else InvalidTrainingFile
-    return kind(message, param=param)
+def read_rows(chunks: Iterable[bytes], *, kind: RowKind, report: Report) -> Iterator[Row]:
+    """Every good row of a JSONL file, in order; what is wrong with the others is in `report`.
 
-
-def read_rows(
-    chunks: Iterable[bytes], *, param: str, complaints: Complaints | None = None
-) -> Iterator[Row]:
-    """Every good row; a file with bad lines ends in an error that names the first few of them.
-
-    `param` is `training_file` or `validation_file`. A caller that checks more of each row adds to
-    `complaints` while it reads, so that all are told in the order of their lines. Raises
-    InvalidTrainingFile.
+    A caller that checks more of each row adds to `report` while it reads, so that findings come in
+    the order of lines. Whether errors end the job is for the caller to say, after the last row:
+    `report.raise_if_errors`. Raises only what `chunks` raises.
     """
-    complaints = complaints or Complaints(param)
     first: Row | None = None
     try:
         for number, line in numbered_lines(chunks):
+            report.rows += 1
             try:
-                row = parse_line(number, line)
+                fields = parse_object(number, line)
+                row = parse_fields(number, fields, kind)
                 first = first or row
                 _check_same_format(first, row)
             except BadLine as bad:
-                complaints.add(number, str(bad))
-            else:
-                yield row
+                report.add(bad.at(number))
+                continue
+            for finding in unusual(number, fields, kind):
+                report.add(finding)
+            yield row
     except LineTooLong as long:
-        complaints.add(
-            long.line, f"is longer than {long.limit_bytes // 1024**2} MiB; split or shorten it"
-        )
-    complaints.raise_if_any()
+        report.add(_too_long(long).at(long.line))
+
+
+def _too_long(long: LineTooLong) -> BadLine:
+    return BadLine(
+        "line_too_long",
+        f"is longer than {long.limit_bytes // 1024**2} MiB",
+        "split or shorten it; the file is not read beyond it",
+    )
 
 
 def _check_same_format(first: Row, row: Row) -> None:
+    """Raises BadLine."""
     if type(row) is not type(first):
         raise BadLine(
-            f"has another format than line {first.line}; use either chat messages or "
-            "prompt/completion in the whole file"
+            "mixed_formats",
+            f"has another format than line {first.line}",
+            "use either chat messages or prompt/completion in the whole file",
+        )
+    if isinstance(row, LabelledRow) and isinstance(first, LabelledRow):
+        _check_same_labels(first, row)
+
+
+def _check_same_labels(first: LabelledRow, row: LabelledRow) -> None:
+    """Raises BadLine."""
+    if row.is_multi != first.is_multi:
+        one, many = "one label", "a list of labels"
+        this, that = (many, one) if row.is_multi else (one, many)
+        raise BadLine(
+            "mixed_labels",
+            f"has {this}, and line {first.line} {that}",
+            "write a list in every row if several labels may be true at once, else a string",
+        )
+    if (row.text is None) != (first.text is None):
+        raise BadLine(
+            "mixed_formats",
+            f"has another format than line {first.line}",
+            'use either "text" or "messages" in the whole file',
         )

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from service.core.domain.integrations import WandbIntegration
+from service.core.domain.methods import Method
 from service.core.domain.models import Delta
-from service.core.hyperparameters import ResolvedHyperparameters, SupervisedHyperparameters
+from service.core.domain.tunings import TuningSpec
+from service.core.hyperparameters import Hyperparameters, ResolvedHyperparameters
 
 
 class JobStatus(StrEnum):
@@ -31,14 +34,27 @@ class JobError:
 
 
 @dataclass(frozen=True)
-class LoraTuningSpec:
-    """What is trained: a low-rank adapter."""
+class StartPoint:
+    """The tuned model or checkpoint that a job goes on from, pinned to what it was at creation."""
 
-    rank: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.0
-    target_modules: Literal["all-linear"] | tuple[str, ...] = "all-linear"
-    use_rslora: bool = False
+    model: str
+    delta: Delta
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What the validation of the files has found."""
+
+    examples: int
+    tokens: int
+    labels: tuple[str, ...] = ()
+    """Every label of a classification's training file, sorted."""
+    is_multi_label: bool = False
+    truncated: int = 0
+    skipped: int = 0
+    """Rows that were too long, and what became of them as `over_length` says."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of each file's bytes, by the job's field that names it."""
 
 
 @dataclass(frozen=True)
@@ -60,22 +76,32 @@ class FineTuningJob:
     organization_id: str
     status: JobStatus
     model: str
-    """As requested: a base name for now."""
+    """As requested: a base, a tuned model or a checkpoint."""
     base: str
+    """The root of the model's line."""
+    start: StartPoint | None
+    """None: the base itself."""
     training_file: str
     validation_file: str | None
     suffix: str | None
     seed: int
-    method: Literal["supervised"]
-    hyperparameters: SupervisedHyperparameters
+    method: Method
+    hyperparameters: Hyperparameters
     resolved: ResolvedHyperparameters | None
     """Numbers for every `auto`, known once the files are validated."""
-    tuning: LoraTuningSpec
+    facts: DataFacts | None
+    """Known from then on, too."""
+    tuning: TuningSpec
+    exact: bool
+    """Its passes are shared with no other job."""
     reserved_model_name: str
     """The tuned name, fixed at creation and public once the job has succeeded."""
     metadata: Mapping[str, str] | None
+    integrations: tuple[WandbIntegration, ...]
     result_files: tuple[str, ...]
     trained_tokens: int | None
+    artefacts: Mapping[str, str]
+    """Object keys of what attempts leave beside checkpoints: `rows`, `receipt`, `reference`."""
     error: JobError | None
     progress: JobProgress | None
     attempts: int
@@ -133,6 +159,13 @@ class Checkpoint:
     step: int
     metrics: Mapping[str, MetricValue]
     delta: Delta
-    state: Delta | None
-    """What training can go on from; kept for the last two checkpoints of an unfinished job."""
     created_at: float
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What training can go on from; the last two of an unfinished job are kept."""
+
+    job_id: str
+    step: int
+    place: Delta

@@ -46,7 +46,8 @@ class TunedModel:
     owned_by: str
     base: str
     base_digest: str
-    job_id: str
+    job_id: str | None
+    """None when it was imported."""
     delta: Delta
     created_at: float
 
@@ -62,9 +63,22 @@ class CheckpointPermission:
 
 
 @dataclass(frozen=True)
+class ModelAlias:
+    """A further name of a project for something that can answer."""
+
+    id: str
+    name: str
+    target: str
+    """A model's name, or another alias."""
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
 class ResolvedModel:
     """What a public model name means at this moment; a request is pinned to it."""
 
     name: str
+    """Of what answers, which an alias is not."""
     base: Base
     delta: Delta | None

@@ -11,6 +11,9 @@ class WorkKind(StrEnum):
     TRAINING = "training"
     BATCH = "batch"
     WEBHOOK = "webhook"
+    FILE_REPORT = "file_report"
+    IMPORT = "import"
+    EXPORT = "export"
 
 
 class WorkRequest(StrEnum):

@@ -37,6 +37,8 @@ class OpenSession(Message):
     seed: int = Field(ge=0, le=2**31 - 1)
     key_prefix: str
     """S3 prefix, ending in `/`, below which this session may write."""
+    exact: bool = False
+    """Share no pass with another session, so that the same seed gives the same bytes."""
     resume: ResumePoint | None = None
     """Go on from this state, whatever the weights began with; only for equal base, tuning, seed."""
 
@@ -48,6 +50,8 @@ class SessionOpened(Message):
     base_digest: str
     trainable_parameters: int
     next_seq: int
+    environment: dict[str, str] = Field({})
+    """What results depend on beside the request: device, dtype, threads, versions of libraries."""
 
 
 class TrainingRow(Message):
@@ -195,6 +199,8 @@ class ForwardDone(Message):
     tokens: int
     """Tokens computed, trained or not."""
     seconds: float
+    is_mixed: bool = False
+    """Whether other sessions' rows were in the same passes."""
 
 
 class OptimStepDone(Message):

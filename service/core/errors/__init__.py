@@ -6,19 +6,27 @@ ServiceError
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   ├── GraderUnavailable
+│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
+│   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
-│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed · NameTaken · AliasCycle
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
-│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound
+│       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
+│       OperationNotFound
+│       IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
 ├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
 │   InfrastructureFailed
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost
+├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
+│   OutOfMemory · InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
 AddressRefused, ConfigurationError: never reach a caller of the API
 
@@ -43,6 +51,7 @@ from service.core.errors.engine import (
     AdapterCorrupt,
     EngineOverloaded,
     EngineUnavailable,
+    ExportLost,
     SequenceGap,
     SessionNotFound,
     StaleEpoch,
@@ -56,6 +65,7 @@ from service.core.errors.files import (
     UploadNotFound,
     UploadNotPending,
 )
+from service.core.errors.integrations import IntegrationNotFound, IntegrationUnavailable
 from service.core.errors.jobs import (
     BatchNotCancellable,
     BatchNotFound,
@@ -70,6 +80,14 @@ from service.core.errors.jobs import (
     JobNotPausable,
     JobNotResumable,
     PermissionNotFound,
+    RecordNotFound,
+)
+from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
+from service.core.errors.operations import (
+    ExportRefused,
+    InvalidAdapter,
+    OperationNotCancellable,
+    OperationNotFound,
 )
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
@@ -92,6 +110,7 @@ from service.core.errors.training import (
     InfrastructureFailed,
     NoTrainableTokens,
     OutOfMemory,
+    StartModelGone,
     TrainingDiverged,
     TrainingFailed,
 )
@@ -100,6 +119,8 @@ from service.core.errors.webhooks import AddressRefused, WebhookNotFound, Webhoo
 __all__ = [
     "AdapterCorrupt",
     "AddressRefused",
+    "AliasCycle",
+    "AliasNotFound",
     "BatchNotCancellable",
     "BatchNotFound",
     "ChatTemplateError",
@@ -113,6 +134,8 @@ __all__ = [
     "EngineCrashed",
     "EngineOverloaded",
     "EngineUnavailable",
+    "ExportLost",
+    "ExportRefused",
     "FileInUse",
     "FileNotFound",
     "Forbidden",
@@ -120,6 +143,9 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",
+    "IntegrationNotFound",
+    "IntegrationUnavailable",
+    "InvalidAdapter",
     "InvalidCursor",
     "InvalidHyperparameter",
     "InvalidIdempotencyKey",
@@ -135,16 +161,21 @@ __all__ = [
     "MethodNotAllowed",
     "MissingParameter",
     "ModelNotFound",
+    "NameTaken",
     "NoTrainableTokens",
     "NotFound",
+    "OperationNotCancellable",
+    "OperationNotFound",
     "OutOfMemory",
     "PayloadTooLarge",
     "PermissionNotFound",
     "RateLimitExceeded",
+    "RecordNotFound",
     "SequenceGap",
     "ServiceError",
     "SessionNotFound",
     "StaleEpoch",
+    "StartModelGone",
     "StorageUnavailable",
     "TemplateNotPrefixStable",
     "TooManyRequests",

@@ -69,6 +69,12 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class RecordNotFound(NotFound):
+    """A job has no such record, or not yet."""
+
+    code = "record_not_found"
+
+
 class PermissionNotFound(NotFound):
     """No such permission for this checkpoint."""
 

@@ -15,6 +15,12 @@ class NoTrainableTokens(TrainingFailed):
     code = "no_trainable_tokens"
 
 
+class StartModelGone(TrainingFailed):
+    """The tuned model that the job goes on from is no longer there."""
+
+    code = "start_model_gone"
+
+
 class TrainingDiverged(TrainingFailed):
     """Loss or gradient became NaN or infinite."""
 

@@ -3,9 +3,15 @@
 import asyncio
 from collections.abc import Mapping
 
-from service.core.errors import TooManyRequests, Unavailable
+from service.core.errors import (
+    ContextLengthExceeded,
+    GraderUnavailable,
+    ModelNotFound,
+    ServiceError,
+    TooManyRequests,
+    Unavailable,
+)
 from service.core.graders.asking import (
-    AskModel,
     ModelAnswer,
     label_form,
     question,
@@ -13,10 +19,11 @@ from service.core.graders.asking import (
     read_score,
     score_form,
 )
-from service.core.graders.checks import check_available
+from service.core.graders.checks import check_grader, singles_of
 from service.core.graders.formula import Formula, FormulaError
+from service.core.graders.means import Means
 from service.core.graders.outcome import Flags, GradingFailed, Outcome
-from service.core.graders.similarity import similarity
+from service.core.graders.similarity import cosine, similarity
 from service.core.graders.specs import (
     Grader,
     LabelModel,
@@ -31,17 +38,43 @@ from service.core.graders.templates import Observation
 
 
 class Grading:
-    """Grades with the help of a way to ask models."""
+    """Grades, with what it is lent."""
 
-    def __init__(self, ask: AskModel) -> None:
-        self._ask = ask
+    def __init__(self, means: Means) -> None:
+        self._means = means
+
+    async def check(self, grader: Grader) -> None:
+        """What can be found out without a sample. Raises InvalidRequest, GraderUnavailable."""
+        check_grader(grader)
+        await self._check_available(grader)
+        for place, single in singles_of(grader):
+            if isinstance(single, Python):
+                await self._means.python.load(single, param=place)
+
+    async def _check_available(self, grader: Grader) -> None:
+        """Raises GraderUnavailable."""
+        for place, single in singles_of(grader):
+            if isinstance(single, Python):
+                await self._means.python.require(param=f"{place}.type")
+            elif isinstance(single, TextSimilarity) and single.evaluation_metric == "cosine":
+                await self._require_embeddings(param=f"{place}.evaluation_metric")
+
+    async def _require_embeddings(self, *, param: str) -> None:
+        try:
+            await self._means.embed([])
+        except ModelNotFound:
+            raise GraderUnavailable(
+                "The metric 'cosine' compares embeddings, and no embedding model is served here "
+                "(its operator names them in TUNERY_EMBEDDING_MODELS); use another metric.",
+                param=param,
+            ) from None
 
     async def grade(
         self, grader: Grader, *, sample: str, item: Mapping[str, object] | None = None
     ) -> Outcome:
         """What goes wrong with this sample is told by flags. Raises GraderUnavailable, and what
         asking a model raises for a request that is wrong."""
-        check_available(grader)
+        await self._check_available(grader)
         observation = Observation(sample, item or {})
         if isinstance(grader, Multi):
             return await self._multi(grader, observation)
@@ -67,12 +100,14 @@ class Grading:
             match grader:
                 case StringCheck():
                     return Outcome(_string_check(grader, observation))
+                case TextSimilarity(evaluation_metric="cosine"):
+                    return Outcome(await self._cosine(grader, observation))
                 case TextSimilarity():
                     return Outcome(await asyncio.to_thread(_similar, grader, observation))
                 case ScoreModel() | LabelModel():
                     return await self._model(grader, observation)
                 case Python():
-                    raise AssertionError("refused before")
+                    return Outcome(await self._means.python.grade(grader, observation))
         except GradingFailed as failure:
             return Outcome.failed(failure.flags)
 
@@ -80,17 +115,31 @@ class Grading:
         form = score_form(grader) if isinstance(grader, ScoreModel) else label_form(grader)
         asked = question(grader, observation, form)
         try:
-            answer = await self._ask(asked)
+            answer = await self._means.ask(asked)
         except (Unavailable, TooManyRequests) as error:
-            flags = Flags(
-                model_grader_server_error=True, model_grader_server_error_details=error.code
-            )
-            return Outcome.failed(flags)
+            return Outcome.failed(_no_answer(error))
         tokens = {grader.model: answer.tokens}
         try:
             return Outcome(_read(grader, answer), tokens=tokens)
         except GradingFailed as failure:
             return Outcome.failed(failure.flags, tokens)
+
+    async def _cosine(self, grader: TextSimilarity, observation: Observation) -> float:
+        """Raises GradingFailed."""
+        text, reference = observation.render(grader.input), observation.render(grader.reference)
+        if not text or not reference:  # nothing has no embedding
+            return float(text == reference)
+        try:
+            vectors = await self._means.embed([text, reference])
+        except ContextLengthExceeded:
+            raise GradingFailed(Flags(other_error=True)) from None
+        except (Unavailable, TooManyRequests) as error:
+            raise GradingFailed(_no_answer(error)) from None
+        return cosine(*vectors)
+
+
+def _no_answer(error: ServiceError) -> Flags:
+    return Flags(model_grader_server_error=True, model_grader_server_error_details=error.code)
 
 
 def _read(grader: ScoreModel | LabelModel, answer: ModelAnswer) -> float:

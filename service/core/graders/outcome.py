@@ -18,7 +18,13 @@ class Flags:
     invalid_variable_error: bool = False
     """A template names something that is not there."""
     other_error: bool = False
-    """A text is too long: once its look-ups are filled in, or for the metric."""
+    """A text is too long: once its look-ups are filled in, for the metric, or for its model."""
+    python_grader_server_error: bool = False
+    python_grader_server_error_type: str | None = None
+    python_grader_runtime_error: bool = False
+    """The function raised, took too long, or returned no finite number."""
+    python_grader_runtime_error_details: str | None = None
+    """Its traceback, and the end of what it printed."""
     model_grader_server_error: bool = False
     model_grader_refusal_error: bool = False
     """The grading model answered with nothing."""

@@ -1,9 +1,11 @@
-"""Similarity of two texts, from 0 (nothing in common) to 1 (the same).
+"""Similarity of two texts, from 0 (nothing in common) to 1 (the same); of two vectors from -1.
 
 nltk and rapidfuzz are imported with the first use: nltk alone takes 0.3 s, which a process that
 never grades should not pay.
 """
 
+import math
+import operator
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -100,6 +102,12 @@ def _ngrams(words: Sequence[str], n: int) -> Iterator[Hashable]:
 
 def _f1(common: int, found: int, expected: int) -> float:
     return 2 * common / (found + expected) if found + expected else 0.0
+
+
+def cosine(vector: Sequence[float], other: Sequence[float]) -> float:
+    """Of the angle between two embeddings; 0 where one has no direction."""
+    lengths = math.hypot(*vector) * math.hypot(*other)
+    return min(1.0, max(-1.0, sum(map(operator.mul, vector, other)) / lengths)) if lengths else 0.0
 
 
 _METRICS: dict[str, Similarity] = {

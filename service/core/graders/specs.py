@@ -6,6 +6,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_TEXT = 200_000
 """Characters of a template or a sample: similarity takes time with the product of two lengths."""
+MAX_SOURCE = 256 * 1024
+"""Characters of a Python grader, as at OpenAI."""
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Template = Annotated[str, Field(max_length=MAX_TEXT)]
@@ -45,7 +47,7 @@ Metric = Literal[
 
 
 class TextSimilarity(Spec):
-    """How near the input is to the reference, from 0 to 1."""
+    """How near the input is to the reference, from 0 to 1; `cosine` from -1."""
 
     type: Literal["text_similarity"]
     name: Name
@@ -55,12 +57,13 @@ class TextSimilarity(Spec):
 
 
 class Python(Spec):
-    """A function of the user's."""
+    """A function of the user's, `grade(sample, item) -> float`."""
 
     type: Literal["python"]
     name: Name
-    source: str
-    image_tag: str | None = None
+    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE)]
+    image_tag: Annotated[str, Field(max_length=64)] | None = None
+    """Taken and echoed. OpenAI's images differ in the packages they hold; here there is one set."""
 
 
 class TextItem(Spec):

@@ -1,9 +1,9 @@
 """Checkpoints of a project's jobs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
@@ -31,7 +31,6 @@ class CheckpointRepository:
         step: int,
         metrics: Mapping[str, MetricValue],
         delta: Delta,
-        state: Delta | None = None,
     ) -> None:
         """Record stored weights. A later attempt's checkpoint of the same step replaces the
         earlier attempt's: the name means the weights that the job went on from."""
@@ -51,8 +50,6 @@ class CheckpointRepository:
                 metrics=dict(metrics),
                 key=delta.key,
                 digest=delta.digest,
-                state_key=state.key if state else None,
-                state_digest=state.digest if state else None,
                 created_at=database_now(),
             )
         )
@@ -96,38 +93,6 @@ class CheckpointRepository:
         ).first()
         return None if row is None else _to_domain(row)
 
-    def last_step(self, job_id: str) -> int:
-        """The highest step ever stored for this job; 0 when there is none."""
-        return (
-            self._connection.scalar(
-                select(func.max(checkpoints.c.step)).where(
-                    checkpoints.c.job_id == job_id, checkpoints.c.project_id == self._project
-                )
-            )
-            or 0
-        )
-
-    def with_state(self, job_id: str) -> Sequence[Checkpoint]:
-        """Those that training can go on from, the last one first."""
-        rows = self._connection.execute(
-            select(checkpoints)
-            .where(
-                checkpoints.c.job_id == job_id,
-                checkpoints.c.project_id == self._project,
-                checkpoints.c.state_key.is_not(None),
-            )
-            .order_by(checkpoints.c.step.desc())
-        ).all()
-        return [_to_domain(row) for row in rows]
-
-    def forget_state(self, checkpoint: Checkpoint) -> None:
-        """Training can no longer go on from it; its model answers as before."""
-        self._connection.execute(
-            update(checkpoints)
-            .where(checkpoints.c.id == checkpoint.id, checkpoints.c.project_id == self._project)
-            .values(state_key=None, state_digest=None)
-        )
-
     def delete_of_job(self, job_id: str) -> None:
         """With the permissions to use them."""
         names = select(checkpoints.c.model_name).where(
@@ -151,6 +116,5 @@ def _to_domain(row: Row[Any]) -> Checkpoint:
         step=row.step,
         metrics=row.metrics,
         delta=Delta(row.key, row.digest),
-        state=None if row.state_key is None else Delta(row.state_key, row.state_digest),
         created_at=row.created_at,
     )

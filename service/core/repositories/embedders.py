@@ -42,12 +42,18 @@ class EmbedderRepository:
         ).first()
         return None if row is None else _to_domain(row)
 
-    def get(self, name: str) -> EmbeddingModel:
-        """Raises ModelNotFound."""
-        found = self.find(name)
+    def get(self, *meanings: str) -> EmbeddingModel:
+        """The first of a name's meanings that is one. Raises ModelNotFound."""
+        found = next(filter(None, map(self.find, meanings)), None)
         if found is None:
-            raise ModelNotFound(f"There is no embedding model {name!r}.", param="model")
+            raise ModelNotFound(f"There is no embedding model {meanings[0]!r}.", param="model")
         return found
+
+    def first(self) -> EmbeddingModel:
+        """Raises ModelNotFound where none is served."""
+        for model in self.list():
+            return model
+        raise ModelNotFound("This server has no embedding model.")
 
     def list(self) -> list[EmbeddingModel]:
         """The operator's order."""

@@ -49,16 +49,38 @@ class EventRepository:
             job_events.c.job_id == job_id, job_events.c.project_id == self._project
         )
         if after is not None:
-            number = self._connection.scalar(
-                query.with_only_columns(job_events.c.number).where(job_events.c.id == after)
-            )
-            if number is None:
-                raise InvalidCursor(f"No event {after!r} in this list.", param="after")
-            query = query.where(job_events.c.number < number)
+            query = query.where(job_events.c.number < self.number_of(job_id, after))
         rows = self._connection.execute(
             query.order_by(job_events.c.number.desc()).limit(limit + 1)
         ).all()
         return Page(tuple(_to_domain(row) for row in rows[:limit]), has_more=len(rows) > limit)
+
+    def list_behind(self, job_id: str, number: int, *, limit: int) -> Sequence[JobEvent]:
+        """Oldest first."""
+        rows = self._connection.execute(
+            select(job_events)
+            .where(
+                job_events.c.job_id == job_id,
+                job_events.c.project_id == self._project,
+                job_events.c.number > number,
+            )
+            .order_by(job_events.c.number)
+            .limit(limit)
+        ).all()
+        return [_to_domain(row) for row in rows]
+
+    def number_of(self, job_id: str, event_id: str) -> int:
+        """Its place among all. Raises InvalidCursor."""
+        number = self._connection.scalar(
+            select(job_events.c.number).where(
+                job_events.c.job_id == job_id,
+                job_events.c.project_id == self._project,
+                job_events.c.id == event_id,
+            )
+        )
+        if number is None:
+            raise InvalidCursor(f"No event {event_id!r} in this list.", param="after")
+        return int(number)
 
     def metrics(self, job_id: str) -> Sequence[Mapping[str, Any]]:
         """The data of all metrics events, oldest first."""

@@ -1,27 +1,37 @@
 """Jobs of one project. Every status move is a compare-and-set along the life cycle's table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, select, update
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
+    DataFacts,
     FineTuningJob,
     JobError,
     JobProgress,
     JobStatus,
-    LoraTuningSpec,
+    StartPoint,
 )
+from service.core.domain.methods import Method, SupervisedMethod
+from service.core.domain.tunings import TuningSpec
 from service.core.domain.webhooks import WebhookEventType
 from service.core.errors import InvalidTransition, JobNotFound
-from service.core.hyperparameters import ResolvedHyperparameters, SupervisedHyperparameters
+from service.core.hyperparameters import Hyperparameters, ResolvedHyperparameters
 from service.core.lifecycle import TERMINAL, sources_of
 from service.core.repositories.deliveries import emit
 from service.core.repositories.paging import Page, fetch_page
 from service.core.tables import job_metadata, jobs
+
+_METHOD: TypeAdapter[Method] = TypeAdapter(Annotated[Method, Field(discriminator="type")])
+_TUNING: TypeAdapter[TuningSpec] = TypeAdapter(Annotated[TuningSpec, Field(discriminator="type")])
+_START: TypeAdapter[StartPoint | None] = TypeAdapter(StartPoint | None)
+_FACTS: TypeAdapter[DataFacts | None] = TypeAdapter(DataFacts | None)
 
 _TOLD_BY_WEBHOOK = {
     JobStatus.SUCCEEDED: WebhookEventType.JOB_SUCCEEDED,
@@ -47,13 +57,19 @@ class JobRepository:
         validation_file: str | None,
         suffix: str | None,
         seed: int,
-        hyperparameters: SupervisedHyperparameters,
-        tuning: LoraTuningSpec,
+        hyperparameters: Hyperparameters,
+        tuning: TuningSpec,
         reserved_model_name: str,
         metadata: dict[str, str] | None,
+        integrations: Sequence[WandbIntegration] = (),
         request_hash: str | None = None,
+        method: Method | None = None,
+        start: StartPoint | None = None,
+        exact: bool = False,
     ) -> FineTuningJob:
-        """A new job, `validating_files`. `request_hash` is what `find_repeated` looks for."""
+        """A new job, `validating_files`. `request_hash` is what `find_repeated` looks for;
+        `method` is supervised if not given."""
+        method = method or SupervisedMethod()
         self._connection.execute(
             insert(jobs).values(
                 id=job_id,
@@ -66,11 +82,15 @@ class JobRepository:
                 validation_file=validation_file,
                 suffix=suffix,
                 seed=seed,
-                method="supervised",
+                method=method.type,
+                options=asdict(method),
                 hyperparameters=asdict(hyperparameters),
                 tuning=asdict(tuning),
+                start_from=None if start is None else asdict(start),
+                exact=exact,
                 reserved_model_name=reserved_model_name,
                 metadata=metadata,
+                integrations=[asdict(integration) for integration in integrations],
                 request_hash=request_hash,
                 result_files=[],
                 attempts=0,
@@ -95,6 +115,15 @@ class JobRepository:
         if row is None:
             raise JobNotFound(f"Could not find fine tune: {job_id}", param="fine_tuning_job_id")
         return _to_domain(row)
+
+    def reserves(self, model_name: str) -> bool:
+        """Whether an unfinished job will publish a model of this name."""
+        query = select(jobs.c.id).where(
+            jobs.c.reserved_model_name == model_name,
+            jobs.c.project_id == self._scope.project_id,
+            jobs.c.status.not_in(sorted(TERMINAL)),
+        )
+        return self._connection.execute(query).first() is not None
 
     def find_repeated(self, request_hash: str, *, within_seconds: float) -> FineTuningJob | None:
         """The newest job that the same request made lately; None when there is none."""
@@ -169,6 +198,16 @@ class JobRepository:
             .values(progress=asdict(progress), estimated_finish=finish)
         )
 
+    def note_artefacts(self, job_id: str, artefacts: Mapping[str, str]) -> None:
+        """Remember object keys under their names. The caller has checked its claim in this
+        transaction."""
+        known = self.get(job_id).artefacts
+        self._connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id, jobs.c.project_id == self._scope.project_id)
+            .values(artefacts={**known, **artefacts})
+        )
+
 
 def _has_pair(name: str, value: str) -> ColumnElement[bool]:
     return exists().where(
@@ -179,9 +218,6 @@ def _has_pair(name: str, value: str) -> ColumnElement[bool]:
 
 
 def _to_domain(row: Row[Any]) -> FineTuningJob:
-    tuning = dict(row.tuning)
-    if isinstance(tuning["target_modules"], list):
-        tuning["target_modules"] = tuple(tuning["target_modules"])
     return FineTuningJob(
         id=row.id,
         project_id=row.project_id,
@@ -189,17 +225,25 @@ def _to_domain(row: Row[Any]) -> FineTuningJob:
         status=JobStatus(row.status),
         model=row.model,
         base=row.base,
+        start=_START.validate_python(row.start_from),
         training_file=row.training_file,
         validation_file=row.validation_file,
         suffix=row.suffix,
         seed=row.seed,
-        method=row.method,
-        hyperparameters=SupervisedHyperparameters(**row.hyperparameters),
+        method=_METHOD.validate_python({**(row.options or {}), "type": row.method}),
+        hyperparameters=Hyperparameters(**row.hyperparameters),
         resolved=None if row.resolved is None else ResolvedHyperparameters(**row.resolved),
-        tuning=LoraTuningSpec(**tuning),
+        facts=_FACTS.validate_python(row.facts),
+        tuning=_TUNING.validate_python({"type": "lora", **row.tuning}),
+        exact=row.exact,
         reserved_model_name=row.reserved_model_name,
         metadata=row.metadata,
+        integrations=tuple(
+            WandbIntegration(**{**stored, "tags": tuple(stored["tags"])})
+            for stored in row.integrations or ()
+        ),
         result_files=tuple(row.result_files),
+        artefacts=row.artefacts or {},
         trained_tokens=row.trained_tokens,
         error=None if row.error is None else JobError(**row.error),
         progress=None if row.progress is None else JobProgress(**row.progress),

@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from service.core.tables.schema import Id, Number, metadata, project_column
@@ -33,8 +35,14 @@ jobs = Table(
     Column("hyperparameters", JSON, nullable=False),
     Column("resolved", JSON(none_as_null=True)),
     Column("tuning", JSON, nullable=False),
+    Column("options", JSON(none_as_null=True)),
+    Column("facts", JSON(none_as_null=True)),
+    Column("start_from", JSON(none_as_null=True)),
+    Column("artefacts", JSON(none_as_null=True)),
+    Column("exact", Boolean, nullable=False, default=False, server_default=false()),
     Column("reserved_model_name", String(256), nullable=False, unique=True),
     Column("metadata", JSON(none_as_null=True)),
+    Column("integrations", JSON(none_as_null=True)),
     Column("request_hash", String(64)),
     Column("result_files", JSON, nullable=False),
     Column("trained_tokens", BigInteger),
@@ -84,10 +92,20 @@ checkpoints = Table(
     Column("metrics", JSON, nullable=False),
     Column("key", String(512), nullable=False),
     Column("digest", String(64), nullable=False),
-    Column("state_key", String(512)),
+    Column("state_key", String(512)),  # until the next release: `training_states` has them
     Column("state_digest", String(64)),
     Column("created_at", Double, nullable=False),
     Index(None, "job_id", "step"),
+)
+
+training_states = Table(
+    "training_states",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id"), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    project_column(),
+    Column("key", String(512), nullable=False),
+    Column("digest", String(64), nullable=False),
 )
 
 checkpoint_permissions = Table(  # for a name, which outlives the row of a checkpoint stored again

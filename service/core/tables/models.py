@@ -12,7 +12,7 @@ models = Table(
     Column("owned_by", String(64), nullable=False),
     Column("base", String(128), nullable=False),
     Column("base_digest", String(64), nullable=False),
-    Column("job_id", Id, ForeignKey("jobs.id"), nullable=False),
+    Column("job_id", Id, ForeignKey("jobs.id")),
     Column("key", String(512), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("created_at", Double, nullable=False),

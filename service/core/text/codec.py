@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from service.core.errors import ChatTemplateError
 from service.core.text.assets import TextAssets
@@ -54,11 +55,18 @@ class TextCodec:
         )
 
     def encode_chat_prompt(
-        self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Tool] | None = None,
+        reasoning_effort: str | None = None,
     ) -> list[int]:
         """Ids of the conversation up to where the assistant begins. Raises ChatTemplateError."""
         rendered = self._chat_template().render(
-            self._prepared(messages), tools=self._guard.protect(tools), add_generation_prompt=True
+            self._prepared(messages),
+            tools=self._guard.protect(tools),
+            reasoning_effort=reasoning_effort,
+            add_generation_prompt=True,
         )
         return self._guard.encode(rendered).ids
 
@@ -99,6 +107,11 @@ class TextCodec:
             weights = (0.0, *weights[1:])
         return TrainingTokens((*context, *answer), weights)
 
+    def special_token_in(self, value: Any) -> str | None:
+        """The first string within messages or texts that looks like a special token of the model;
+        it will not become one."""
+        return self._guard.first_in(value)
+
     def new_stream(
         self, *, stop: Sequence[str] = (), visible: Mapping[int, str] | None = None
     ) -> TokenStream:
@@ -120,6 +133,11 @@ class TextCodec:
     def takes_tools(self) -> bool:
         """Whether the model's template writes tools."""
         return self._template is not None and self._template.takes_tools
+
+    @property
+    def takes_reasoning_effort(self) -> bool:
+        """Whether the model's template tells it how long to reason."""
+        return self._template is not None and self._template.takes_reasoning_effort
 
     @property
     def tool_format(self) -> ToolFormat | None:

@@ -59,6 +59,17 @@ class SpecialTokenGuard:
             return [self.protect(item) for item in value]
         return value
 
+    def first_in(self, value: Any) -> str | None:
+        """A special-token string within a text, or within whatever holds texts."""
+        if isinstance(value, str):
+            found = self._special.search(value)
+            return found[0] if found else None
+        if isinstance(value, Mapping):
+            value = [*value.keys(), *value.values()]
+        if isinstance(value, Sequence):
+            return next((token for item in value if (token := self.first_in(item))), None)
+        return None
+
     def encode(self, rendered: str) -> Encoding:
         """Ids and offsets; offsets count characters of the text without marks."""
         encoding, position = Encoding([], []), 0

@@ -22,4 +22,5 @@ def pool(states: torch.Tensor, lengths: Sequence[int], pooling: Pooling) -> torc
     and no others'. Follows the caller's gradient mode."""
     if pooling == "last":
         return states
-    return torch.stack([part.mean(0) for part in states.split(list(lengths))])
+    parts = torch.split(states, list(lengths))
+    return torch.stack([part.mean(0) for part in parts])

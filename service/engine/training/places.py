@@ -50,7 +50,9 @@ class Places:
 def locate(parts: Sequence[tuple[Sequence[TrainingRow], Needs, HeadSpec | None]]) -> Places:
     """The parts' rows are packed in this order."""
     index: list[int] = []
-    trained, starts, at = [], [], 0
+    trained: list[_Trained] = []
+    starts: list[list[int]] = []
+    at = 0
     for rows, needs, _ in parts:
         starts.append([])
         for row in rows:

@@ -46,6 +46,8 @@ class Computation:
     remaining: deque[MicroBatch]
     rows: list[RowLoss | None]
     started: float
+    is_mixed: bool = False
+    """Whether another session's rows were in one of its passes."""
     is_halved: bool = False
     """A micro-batch did not fit the device, and was cut in two."""
 
@@ -96,6 +98,7 @@ class Computation:
             rows=tuple(row for row in self.rows if row is not None),
             tokens=sum(len(row.tokens) for row in self.command.rows),
             seconds=time.monotonic() - self.started,
+            is_mixed=self.is_mixed,
         )
 
 

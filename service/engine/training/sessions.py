@@ -22,6 +22,7 @@ from service.core.errors import (
     TooManyRequests,
 )
 from service.engine.embedding import LoadedEmbedder
+from service.engine.environment import environment_of
 from service.engine.parts import AdapterSource, DeltaWeights, EngineLimits
 from service.engine.training.beginning import begin, begin_on_embedder
 from service.engine.training.features import FeatureCache, base_features
@@ -75,6 +76,7 @@ class TrainingSessions:
                 base_digest=session.base.digest,
                 trainable_parameters=session.model.weights.size,
                 next_seq=session.next_seq,
+                environment=environment_of(session.base),
             )
 
     def append(self, session: str, batch: CommandBatch) -> CommandsAccepted:

@@ -117,7 +117,8 @@ def test_the_result_file_leaves_out_what_was_not_measured() -> None:
     ]
 
     assert results_csv(reports).decode().splitlines() == [
-        "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy",
-        "1,2,0.25,,",
-        "2,1,,1.5,",
+        "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy,full_valid_loss",
+        "0,,,,,3",
+        "1,2,0.25,,,",
+        "2,1,,1.5,,",
     ]

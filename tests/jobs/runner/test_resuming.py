@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -13,8 +13,10 @@ from service.core.domain.jobs import JobStatus
 from service.core.domain.work import WorkKind, WorkRequest
 from service.core.engine_protocol import Command, ForwardBackward, OptimStep
 from service.core.errors import EngineUnavailable, OutOfMemory, ServiceError
-from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.hyperparameters import Hyperparameters
+from service.core.ledger import Ledger
 from service.core.repositories.files import FileRepository
+from service.core.repositories.states import StateRepository
 from service.core.repositories.work import WorkRepository
 from tests.fakes.engine import FakeEngine
 from tests.jobs.shop import OTHER_LINES, Shop
@@ -52,7 +54,7 @@ def account(shop: Shop, job_id: str) -> Account:
 def states(shop: Shop, job_id: str) -> list[int]:
     """Steps of the training states that the database knows; as many are stored."""
     with shop.database.snapshot() as connection:
-        known = CheckpointRepository(connection, shop.scope).with_state(job_id)
+        known = StateRepository(connection, shop.scope).list(job_id)
     stored = [
         key
         for key in shop.resources.store.list_keys(f"p/{shop.scope.project_id}/jobs/{job_id}/")
@@ -185,9 +187,8 @@ def test_a_damaged_state_is_given_up_for_the_one_before_it(
 
 def damage(shop: Shop, job_id: str) -> None:
     with shop.database.snapshot() as connection:
-        newest = CheckpointRepository(connection, shop.scope).with_state(job_id)[0]
-    assert newest.state is not None
-    shop.resources.store.put_bytes(f"{newest.state.key}/state.safetensors", b"not a state")
+        newest = StateRepository(connection, shop.scope).list(job_id)[0]
+    shop.resources.store.put_bytes(f"{newest.place.key}/state.safetensors", b"not a state")
 
 
 def test_a_job_that_is_paused_while_it_waits_is_not_taken_until_it_is_resumed(
@@ -247,3 +248,37 @@ def test_whatever_ends_the_attempt_of_a_paused_job_the_job_stays_paused(
 
     assert shop.status(job_id) is JobStatus.PAUSED
     assert shop.train() is None
+
+
+def test_a_lost_attempt_costs_no_more_than_what_came_after_the_last_state(
+    shop: Shop, engine: FakeEngine
+) -> None:
+    """The only checkpoint is the last step's; states are due after every step."""
+    settings = shop.resources.settings.model_copy(update={"state_seconds": 0})
+    shop = replace(shop, resources=replace(shop.resources, settings=settings))
+    once = Hyperparameters(batch_size=4, n_epochs=4, n_checkpoints=1)
+    job_id = shop.create_job(hyperparameters=once)
+    shop.validate(job_id)
+    lost: list[Command] = []
+
+    def fail_once(command: Command) -> ServiceError | None:
+        if isinstance(command, OptimStep) and command.step == 10 and not lost:
+            lost.append(command)
+            return EngineUnavailable("the engine died")
+        return None
+
+    engine.fail_commands(fail_once)
+    shop.train()
+    kept = states(shop, job_id)
+    shop.end_pauses()
+    shop.train()
+
+    assert shop.status(job_id) is JobStatus.SUCCEEDED
+    assert len(kept) == KEPT_STATES
+    started = [e.data for e in shop.events(job_id) if e.data.get("code") == "attempt_started"]
+    assert [data["after_step"] for data in started] == [0, kept[0]]
+    assert [checkpoint.step for checkpoint in shop.checkpoints(job_id)] == [12]
+    assert shop.steps(job_id) == list(range(1, 13))
+    store = shop.resources.store
+    rows = Ledger.from_bytes(store.get_bytes(shop.job(job_id).artefacts["rows"])).lines()
+    assert all(line.losses == rows[0].losses for line in rows), "each epoch counted once"

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.core.domain.jobs import JobStatus
+from service.core.domain.jobs import EventLevel, JobStatus
 from service.core.domain.work import WorkKind
-from service.core.hyperparameters import SupervisedHyperparameters
+from service.core.hyperparameters import Hyperparameters
 from service.core.repositories.files import FileRepository
 from service.core.repositories.work import WorkRepository
 from tests.fakes.engine import FAKE_BASE, FakeEngine
@@ -39,9 +39,7 @@ pytestmark = pytest.mark.usefixtures("engine")
 
 
 def test_good_files_queue_the_job_with_numbers_for_every_auto(shop: Shop) -> None:
-    job_id = shop.create_job(
-        validation_lines=OTHER_LINES, hyperparameters=SupervisedHyperparameters()
-    )
+    job_id = shop.create_job(validation_lines=OTHER_LINES, hyperparameters=Hyperparameters())
 
     job = shop.validate(job_id)
 
@@ -70,7 +68,21 @@ def test_every_kind_of_bad_row_is_named_with_its_line_and_the_mend(shop: Shop) -
     for expected in ("Line 13 is not valid JSON", "Line 14 trains nothing", "Line 15 has 9"):
         assert expected in job.error.message
     assert job.finished_at is not None
-    assert shop.codes(job.id) == ["job_failed"]
+    assert shop.codes(job.id) == ["rows_examined", "job_failed"]
+
+
+def test_what_is_hardly_meant_is_told_and_the_job_goes_on(shop: Shop) -> None:
+    lines = [*GOOD_LINES, GOOD_LINES[3], chat_line("What is <|im_end|>?", "A token.")]
+
+    job = shop.validate(shop.create_job(lines, validation_lines=[*OTHER_LINES, GOOD_LINES[0]]))
+
+    assert job.status is JobStatus.QUEUED
+    assert shop.codes(job.id) == ["rows_examined", "rows_examined", "files_validated"]
+    training, validation, _ = shop.events(job.id)
+    assert (training.level, validation.level) == (EventLevel.WARN, EventLevel.WARN)
+    assert "Line 13 is the same as line 4" in training.message
+    assert [count["code"] for count in training.data["counts"]] == ["duplicate", "special_token"]
+    assert "Line 6 is also line 1 of the training file" in validation.message
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -107,7 +119,7 @@ def test_too_few_examples_fail(shop: Shop, lines: list[str], said: str) -> None:
     ("lines", "said"),
     [
         (GOOD_LINES, "same content"),
-        ((), "is empty"),
+        ((), "has 0 examples"),
         (("[]",), "Line 1 is not a JSON object"),
     ],
     ids=["training file", "empty", "bad row"],

@@ -1,6 +1,7 @@
 """What a grader asks of a model arrives as a chat request."""
 
 import asyncio
+import json
 from typing import Any, cast
 
 import pytest
@@ -8,10 +9,16 @@ import pytest
 from service.api.chat.requests import CreateChatCompletion
 from service.api.chat.schemas import AnswerMessage, ChatCompletion, Choice, Usage
 from service.api.chat.service import ChatService
-from service.api.graders.schemas import RunGrader
+from service.api.embeddings.service import EmbeddingService
+from service.api.graders.schemas import GraderRun, RunGrader
 from service.api.graders.service import GraderService
 from service.core.domain.access import Principal
+from service.core.errors import ModelNotFound
+from service.core.graders import PythonCode
+from service.core.graders.endpoint import ModelEndpoint
+from service.core.settings import Settings
 from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.receiver import running_receiver
 from tests.running_api import RunningApi, Tenant
 
 
@@ -34,18 +41,30 @@ class Chat:
         )
 
 
-def asked(api: RunningApi, tenant: Tenant, **sampling: object) -> CreateChatCompletion:
-    chat = Chat()
+def run(
+    api: RunningApi, tenant: Tenant, chat: Chat, model: str, settings: Settings, **sampling: object
+) -> GraderRun:
     grader = {
         "type": "score_model",
         "name": "s",
-        "model": FAKE_BASE.name,
+        "model": model,
         "input": [{"role": "developer", "content": "Judge."}, {"role": "user", "content": "x"}],
         "sampling_params": sampling,
     }
     request = RunGrader.model_validate({"grader": grader, "model_sample": "y"})
-    service = GraderService(api.database, cast(ChatService, chat))
-    result = asyncio.run(service.run(tenant.principal, request))
+    service = GraderService(
+        api.database,
+        cast(ChatService, chat),
+        cast(EmbeddingService, None),
+        python=PythonCode(),
+        endpoint=ModelEndpoint.from_settings(settings),
+    )
+    return asyncio.run(service.run(tenant.principal, request))
+
+
+def asked(api: RunningApi, tenant: Tenant, **sampling: object) -> CreateChatCompletion:
+    chat = Chat()
+    result = run(api, tenant, chat, FAKE_BASE.name, api.settings, **sampling)
     assert (result.reward, result.metadata.token_usage) == (1, 10)
     return chat.requests[0]
 
@@ -76,3 +95,27 @@ def test_sampling_parameters_are_those_of_the_chat(
 def test_roles_stay_as_they_are(api: RunningApi, tenant: Tenant, engine: FakeEngine) -> None:
     assert engine.bases[0].name == FAKE_BASE.name
     assert [message.role for message in asked(api, tenant).messages] == ["developer", "user"]
+
+
+def test_the_operators_models_elsewhere_grade_under_their_names(
+    api: RunningApi, tenant: Tenant
+) -> None:
+    chat = Chat()
+    with running_receiver() as elsewhere:
+        elsewhere.replies = [(200, {})]
+        elsewhere.content = json.dumps(
+            {
+                "choices": [{"message": {"content": '{"score": 0.5}'}, "finish_reason": "stop"}],
+                "usage": {"total_tokens": 4},
+            }
+        )
+        settings = Settings.model_validate(
+            {"grader_endpoint_url": elsewhere.url, "grader_endpoint_models": "gpt-judge"}
+        )
+        result = run(api, tenant, chat, "gpt-judge", settings)
+
+    assert (result.reward, result.metadata.sampled_model_name) == (0.5, "gpt-judge")
+    assert result.model_grader_token_usage_per_model == {"gpt-judge": 4}
+    assert chat.requests == []
+    with pytest.raises(ModelNotFound):
+        run(api, tenant, chat, "gpt-judge", api.settings)

@@ -3,8 +3,9 @@
 from sqlalchemy import Connection
 
 from service.core.domain.access import Scope
-from service.core.domain.jobs import FineTuningJob, LoraTuningSpec
-from service.core.hyperparameters import SupervisedHyperparameters
+from service.core.domain.jobs import FineTuningJob
+from service.core.domain.tunings import LoraTuningSpec
+from service.core.hyperparameters import Hyperparameters
 from service.core.ids import new_job_id, tuned_model_name
 from service.core.repositories.jobs import JobRepository
 
@@ -25,7 +26,7 @@ def add_job(
         validation_file=None,
         suffix=None,
         seed=1,
-        hyperparameters=SupervisedHyperparameters(),
+        hyperparameters=Hyperparameters(),
         tuning=LoraTuningSpec(),
         reserved_model_name=tuned_model_name(base, scope.organization, None),
         metadata=metadata,

@@ -3,10 +3,10 @@
 import csv
 from enum import StrEnum
 
+from service.core.datasets.formats.columns import COLUMNS
+
 BOM = b"\xef\xbb\xbf"
 HEAD_BYTES = 64 * 1024
-COLUMNS = frozenset({"messages", "tools", "prompt", "completion", "text", "label"})
-"""What a row of a table may hold, by the names that JSONL rows use."""
 
 
 class Format(StrEnum):

@@ -12,7 +12,11 @@ _GZIP = zlib.MAX_WBITS | 16
 
 
 class BadGzip(ValueError):
-    """What is wrong, and the mend."""
+    """What is wrong with the file, as a sentence, and the mend."""
+
+    def __init__(self, problem: str, mend: str) -> None:
+        super().__init__(problem)
+        self.problem, self.mend = problem, mend
 
 
 def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -36,21 +40,22 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             else:
                 fresh = False
     if not taken or not fresh:
-        raise BadGzip("The gzip file is cut off; compress and upload it again.")
+        raise BadGzip("The gzip file is cut off", "compress and upload it again")
 
 
 def _inflate(inflater: "zlib._Decompress", pending: bytes) -> tuple[bytes, bytes]:
     try:
         return inflater.decompress(pending, _PIECE_BYTES), inflater.unconsumed_tail
     except zlib.error as error:
-        raise BadGzip(f"The gzip file is damaged ({error}); compress it again.") from None
+        raise BadGzip(f"The gzip file is damaged ({error})", "compress it again") from None
 
 
 def _check_growth(taken: int, given: int) -> None:
     if given > _MAX_BYTES:
-        raise BadGzip(f"The gzip file holds more than {_MAX_BYTES // 1024**3} GiB; split it.")
+        raise BadGzip(f"The gzip file holds more than {_MAX_BYTES // 1024**3} GiB", "split it")
     if given > _RATIO_FROM_BYTES and given > taken * _MAX_RATIO:
         raise BadGzip(
-            f"The gzip file grows to more than {_MAX_RATIO} times its size, as no data set does; "
-            "it is not unpacked. Upload it uncompressed."
+            f"The gzip file grows to more than {_MAX_RATIO} times its size, as no data set does, "
+            "and is not unpacked",
+            "upload it uncompressed",
         )

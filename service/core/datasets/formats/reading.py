@@ -5,21 +5,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from service.core.datasets.formats.csv_rows import BadTable, csv_rows
+from service.core.datasets.findings import Finding, Severity
+from service.core.datasets.formats.bad_table import BadTable
+from service.core.datasets.formats.csv_rows import csv_rows
 from service.core.datasets.formats.detect import HEAD_BYTES, Format, detect_format
 from service.core.datasets.formats.gunzip import BadGzip, gunzip
 from service.core.datasets.formats.parquet_rows import parquet_rows
+from service.core.datasets.formats.plain_text import is_plain_text, plain_text_rows
 from service.core.datasets.formats.source import ByteSource
+from service.core.datasets.rows import RowKind
 
 
 class UnreadableFile(ValueError):
-    """The file as a whole cannot be read as its format asks; the message says the mend."""
+    """The file cannot be read on, as its format asks; what came before was good."""
+
+    def __init__(self, problem: str, mend: str, *, line: int | None = None) -> None:
+        self.finding = Finding(line, "unreadable_file", Severity.ERROR, problem, mend)
+        super().__init__(self.finding.message)
 
 
-def as_jsonl(source: ByteSource) -> Iterator[bytes]:
+def as_jsonl(source: ByteSource, *, kind: RowKind | None = None) -> Iterator[bytes]:
     """The file itself if it is JSONL, else row N as line N, in bounded memory.
 
-    Raises UnreadableFile, and what the source raises.
+    Where the rows are to be texts, what is neither a table nor begins like JSON is text itself: a
+    piece of it that begins on line N is then a row on line N. Raises UnreadableFile, and what the
+    source raises.
     """
     head, chunks = _peek(source.stream())
     try:
@@ -27,31 +37,49 @@ def as_jsonl(source: ByteSource) -> Iterator[bytes]:
             case Format.PARQUET:
                 yield from _lines(parquet_rows(source))
             case Format.GZIP:
-                yield from _text_as_jsonl(*_peek(gunzip(chunks)))
+                yield from _text_as_jsonl(*_peek(gunzip(chunks)), kind)
             case _:
-                yield from _text_as_jsonl(head, chunks)
-    except (BadGzip, BadTable) as bad:
-        raise UnreadableFile(str(bad)) from None
+                yield from _text_as_jsonl(head, chunks, kind)
+    except BadGzip as bad:
+        raise UnreadableFile(bad.problem, bad.mend) from None
+    except BadTable as bad:
+        raise UnreadableFile(bad.problem, bad.mend, line=bad.line) from None
 
 
-def _text_as_jsonl(head: bytes, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _text_as_jsonl(head: bytes, chunks: Iterable[bytes], kind: RowKind | None) -> Iterator[bytes]:
     match detect_format(head):
+        case Format.JSONL if kind is RowKind.TEXT and is_plain_text(head):
+            yield from plain_text_rows(chunks)
         case Format.JSONL:
             yield from chunks
         case Format.CSV:
             yield from _lines(csv_rows(chunks))
         case Format.PARQUET:
             raise UnreadableFile(
-                "The file is a compressed Parquet file; Parquet is compressed by itself, so "
-                "upload it as it is."
+                "The file is a compressed Parquet file",
+                "upload it as it is: Parquet is compressed by itself",
             )
         case Format.GZIP:
-            raise UnreadableFile("The file is compressed twice; compress it once.")
+            raise UnreadableFile("The file is compressed twice", "compress it once")
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    for row in rows:
-        yield json.dumps(row, default=str).encode() + b"\n"
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield json.dumps(row, default=_as_text).encode() + b"\n"
+        except RecursionError:
+            raise BadTable(
+                "is nested too deeply", "an example is a flat object", line=number
+            ) from None
+        except UnicodeDecodeError:
+            raise BadTable(
+                "holds bytes that are no text", "write the column as strings", line=number
+            ) from None
+
+
+def _as_text(value: Any) -> str:
+    """Of what JSON does not know: a table's bytes, dates and decimals."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

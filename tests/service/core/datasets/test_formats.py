@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.core.datasets import Row, read_rows
+from service.core.datasets import LabelledRow, Report, Row, RowKind, TextRow, read_rows
 from service.core.datasets.formats import Format, UnreadableFile, as_jsonl, detect_format
+from tests.service.core.datasets.test_kinds import ROWS as KIND_ROWS
 
 QUESTIONS = [f"What is {n}, and why\n“{n}”?" for n in range(200)]
 ROWS = [
@@ -62,8 +63,11 @@ def as_parquet(rows: list[dict[str, object]], **options: object) -> bytes:
     return sink.getvalue()
 
 
-def rows_of(content: bytes) -> list[Row]:
-    return list(read_rows(as_jsonl(Memory(content)), param="training_file"))
+def rows_of(content: bytes, kind: RowKind = RowKind.CONVERSATION) -> list[Row]:
+    report = Report()
+    rows = list(read_rows(as_jsonl(Memory(content), kind=kind), kind=kind, report=report))
+    report.raise_if_errors("training_file")
+    return rows
 
 
 CSV = as_csv(ROWS, "messages")
@@ -96,6 +100,35 @@ def test_prompts_and_completions_are_columns(write: object) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in RowKind if kind is not RowKind.CONVERSATION])
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_rows_of_every_method_may_be_tables(kind: RowKind, format: str) -> None:
+    row = {**KIND_ROWS[kind], **({"answer": "4"} if kind is RowKind.PROMPT else {})}
+    content = as_csv([row], *row) if format == "csv" else as_parquet([row])
+
+    assert rows_of(content, kind) == rows_of(json.dumps(row).encode(), kind)
+
+
+def test_labels_in_a_table_are_lists_where_they_look_like_one() -> None:
+    rows = rows_of(b'text,label\na,"[""x"", ""y""]"\nb,[]\n', RowKind.LABELLED)
+
+    assert [row.labels for row in rows if isinstance(row, LabelledRow)] == [("x", "y"), ()]
+    assert rows_of(b"text,label\na,[x\n", RowKind.LABELLED)[0].labels == ("[x",)  # type: ignore[union-attr]
+
+
+def test_plain_text_is_rows_of_text_where_texts_are_asked_for() -> None:
+    paragraph = "Words, and more words.\n" * 12_000 + "\n"
+    text = "\n\n# Title\n\n" + paragraph * 3
+
+    for content in (text.encode(), gzip.compress(text.encode())):
+        rows = rows_of(content, RowKind.TEXT)
+
+        assert "".join(row.text for row in rows if isinstance(row, TextRow)).strip() == text.strip()
+        assert [row.line for row in rows] == [1, 24_007]
+    with pytest.raises(Exception, match="Line 3 is not valid JSON"):
+        rows_of(text.encode())
+
+
 def test_content_decides_the_format() -> None:
     assert detect_format(JSONL) is Format.JSONL
     assert detect_format(b"") is Format.JSONL
@@ -126,6 +159,12 @@ def test_a_bad_row_is_named_by_its_number(format: str) -> None:
         (gzip.compress(JSONL)[:50] + b"x" * 50, "damaged"),
         (gzip.compress(gzip.compress(JSONL)), "compressed twice"),
         (gzip.compress(FORMATS["parquet"]), "compressed Parquet"),
+        (as_parquet([{"text": b"\xff"}]), "Line 1 holds bytes that are no text"),
+        (b"messages\n" + b"[" * 100_000 + b"\n", 'Line 1 has "messages" that is not JSON'),
+        (
+            as_parquet([{"text": "ordinary"}]).replace(b"ordinary", b"ordinar\x80"),
+            "holds bytes that are no text",
+        ),
         (FORMATS["parquet"][:-100], "does not read"),
         (b"PAR1", "does not read"),
     ],

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.datasets import ChatRow, CompletionRow, Row, read_rows
+from service.core.datasets import Report, Row, RowKind, read_rows
+from service.core.datasets.rows import ChatRow, CompletionRow
 from service.core.errors import InvalidTrainingFile
 from tests.service.core.datasets.test_lines import cut
 
@@ -16,13 +17,16 @@ CHAT = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "co
 GOOD = json.dumps(CHAT).encode()
 
 
-def read(*lines: bytes, sizes: list[int] | None = None) -> list[Row]:
-    return list(read_rows(cut(b"\n".join(lines), sizes or []), param="training_file"))
+def read(*lines: bytes, kind: RowKind = RowKind.CONVERSATION) -> list[Row]:
+    report = Report()
+    rows = list(read_rows([b"\n".join(lines)], kind=kind, report=report))
+    report.raise_if_errors("training_file")
+    return rows
 
 
-def complaint(*lines: bytes) -> str:
+def complaint(*lines: bytes, kind: RowKind = RowKind.CONVERSATION) -> str:
     with pytest.raises(InvalidTrainingFile) as caught:
-        read(*lines)
+        read(*lines, kind=kind)
     assert caught.value.param == "training_file"
     return str(caught.value)
 
@@ -49,7 +53,7 @@ def test_every_text_comes_back_whole(
         json.dumps(row, ensure_ascii=ascii_only).encode() + (end or b"\n") for row in rows
     )
 
-    found = list(read_rows(cut(text, sizes), param="training_file"))
+    found = list(read_rows(cut(text, sizes), kind=RowKind.CONVERSATION, report=Report()))
 
     step = 1 if end in (b"", b"\n", b"\r\n") else 3
     assert found == [
@@ -154,7 +158,7 @@ def test_several_bad_lines_are_told_at_once_and_not_too_many() -> None:
     assert "Line 4 has neither" in message
     assert "Line 7 is not valid JSON" in message
     assert "Line 8" not in message
-    assert message.endswith("(There may be more.)")
+    assert message.endswith("(97 more faults are in the file's report.)")
 
 
 def test_a_long_value_is_shortened_in_the_message() -> None:

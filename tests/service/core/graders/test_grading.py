@@ -1,18 +1,27 @@
 """Grading: rewards and flags, with a model that answers as it is told."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from pydantic import TypeAdapter
 
-from service.core.errors import EngineUnavailable, GraderUnavailable, InvalidRequest, ServiceError
+from service.core.errors import (
+    ContextLengthExceeded,
+    EngineUnavailable,
+    GraderUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+    ServiceError,
+)
 from service.core.graders import (
     Flags,
     Grader,
     Grading,
+    Means,
     ModelAnswer,
     Outcome,
+    PythonCode,
     Question,
     check_grader,
     models_of,
@@ -62,11 +71,38 @@ class Judge:
         return ModelAnswer(answer, tokens=10, is_truncated=self.is_truncated)
 
 
+class Embedder:
+    """Known vectors for known texts; an error for others."""
+
+    def __init__(self, vectors: Mapping[str, Sequence[float]] | ServiceError) -> None:
+        self.vectors = vectors
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        if isinstance(self.vectors, ServiceError):
+            raise self.vectors
+        return [self.vectors[text] for text in texts]
+
+
+NO_EMBEDDER = Embedder(ModelNotFound("there is none"))
+
+
+def grading(judge: Judge | None = None, embedder: Embedder = NO_EMBEDDER) -> Grading:
+    return Grading(Means((judge or Judge()).ask, embedder.embed, PythonCode()))
+
+
 def grade(
-    grader: object, sample: str = "yes", judge: Judge | None = None, **item: object
+    grader: object,
+    sample: str = "yes",
+    judge: Judge | None = None,
+    embedder: Embedder = NO_EMBEDDER,
+    **item: object,
 ) -> Outcome:
-    grading = Grading((judge or Judge()).ask)
-    return asyncio.run(grading.grade(ADAPTER.validate_python(grader), sample=sample, item=item))
+    with_means = grading(judge, embedder)
+    return asyncio.run(with_means.grade(ADAPTER.validate_python(grader), sample=sample, item=item))
+
+
+def check(grader: object) -> None:
+    asyncio.run(grading().check(ADAPTER.validate_python(grader)))
 
 
 @pytest.mark.parametrize(
@@ -201,16 +237,55 @@ def test_the_parts_may_be_one_grader_or_a_list_with_names(graders: object) -> No
     assert grade(grader, want="yes").reward == 1
 
 
-PYTHON = {"type": "python", "name": "p", "source": "def grade(sample, item): return 1"}
 COSINE = {**ALIKE, "evaluation_metric": "cosine"}
 
 
-@pytest.mark.parametrize("grader", [PYTHON, COSINE, multi("p", p=PYTHON), multi("p", p=COSINE)])
-def test_what_cannot_be_run_here_is_refused_whole(grader: object) -> None:
-    with pytest.raises(GraderUnavailable):
-        grade(grader, want="yes")
-    with pytest.raises(GraderUnavailable):
-        check_grader(ADAPTER.validate_python(grader))
+@pytest.mark.parametrize("grader", [COSINE, multi("p", p=COSINE)])
+def test_cosine_is_refused_whole_where_nothing_embeds(grader: object) -> None:
+    for use in (lambda: grade(grader, want="yes"), lambda: check(grader)):
+        with pytest.raises(GraderUnavailable) as caught:
+            use()
+        assert str(caught.value.param).endswith(".evaluation_metric")
+
+
+@pytest.mark.parametrize(
+    ("vector", "reward"), [([2, 0], 1), ([0, 2], 0), ([-1, 0], -1), ([3, 4], 0.6), ([0, 0], 0)]
+)
+def test_cosine_is_that_of_the_angle_between_two_embeddings(
+    vector: Sequence[float], reward: float
+) -> None:
+    embedder = Embedder({"a": [1, 0], "b": vector})
+    assert grade(COSINE, "a", embedder=embedder, want="b").reward == pytest.approx(reward)
+
+
+def test_of_nothing_there_is_no_embedding_to_compare() -> None:
+    embedder = Embedder({})
+    assert grade(COSINE, "", embedder=embedder, want="").reward == 1
+    assert grade(COSINE, "a", embedder=embedder, want="").reward == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "flags"),
+    [
+        (ContextLengthExceeded("too long"), Flags(other_error=True)),
+        (
+            EngineUnavailable("away"),
+            Flags(
+                model_grader_server_error=True,
+                model_grader_server_error_details="engine_unavailable",
+            ),
+        ),
+    ],
+)
+def test_texts_that_get_no_embedding_are_flagged(error: ServiceError, flags: Flags) -> None:
+    class Failing(Embedder):
+        async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+            if not texts:
+                return []
+            raise error
+
+    outcome = grade(COSINE, "a", embedder=Failing({}), want="b")
+    assert (outcome.reward, outcome.flags) == (0, flags)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,14 @@ from tunery._types.jobs import (
     JobEvent,
     JobProgress,
 )
-from tunery._types.models import Model
+from tunery._types.models import Model, ModelAlias
+from tunery._types.operations import (
+    ExportResult,
+    ImportResult,
+    ModelExport,
+    ModelImport,
+    Operation,
+)
 
 __all__ = [
     "APIObject",
@@ -32,13 +39,19 @@ __all__ = [
     "Checkpoint",
     "CheckpointMetrics",
     "Deleted",
+    "ExportResult",
     "File",
     "FineTuningJob",
+    "ImportResult",
     "JobError",
     "JobEvent",
     "JobProgress",
     "Listed",
     "Model",
+    "ModelAlias",
+    "ModelExport",
+    "ModelImport",
+    "Operation",
     "Page",
     "Usage",
 ]

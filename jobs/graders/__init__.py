@@ -1,0 +1,1 @@
+"""Grading within a job: from many samples to many rewards, at once."""

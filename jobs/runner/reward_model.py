@@ -1,0 +1,90 @@
+"""A trained reward model, asked through the api's public route for the job's project."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from jobs.methods.method import Answered
+from service.core.errors import EngineUnavailable, TrainingFailed
+from service.core.internal_calls import PROJECT_HEADER
+from service.core.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+"""Answers being scored; the engine computes them together."""
+_PATIENCE_SECONDS = 120.0
+_PAUSE_SECONDS = 1.0
+_OUR_TROUBLE = (401, 429)
+"""Says nothing of what was asked, as little as a 5xx does."""
+
+
+class RewardModelClient:
+    """A context manager; not thread-safe."""
+
+    def __init__(
+        self, settings: Settings, project_id: str, model: str, pulse: Callable[[], None]
+    ) -> None:
+        token = settings.internal_token.get_secret_value()
+        self._model = model
+        self._pulse = pulse
+        self._http = httpx2.Client(
+            base_url=settings.api_url,
+            headers={"Authorization": f"Bearer {token}", PROJECT_HEADER: project_id},
+            timeout=httpx2.Timeout(60.0, connect=5.0),
+            trust_env=False,  # a proxy of the environment must not see internal traffic
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def score(self, answers: Sequence[Answered]) -> list[float]:
+        """Raises TrainingFailed for a model that is gone or gives no score, EngineUnavailable when
+        patience ends, and what `pulse` raises."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            scores = [pool.submit(self._score, answer) for answer in answers]
+            while not all(score.done() for score in scores):
+                wait(scores, timeout=_PAUSE_SECONDS)
+                self._pulse()
+        return [score.result() for score in scores]
+
+    def _score(self, answer: Answered) -> float:
+        """On a thread of its own."""
+        said = {"role": "assistant", "content": answer.text}
+        messages = [*map(dict, answer.prompt.messages), said]
+        score = self._post({"model": self._model, "input": messages})["data"][0]["score"]
+        if score is None:
+            raise TrainingFailed(f"{self._model!r} is no reward model: it gives no scores.")
+        return float(score)
+
+    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                response = self._http.post("/v1/classify", json=body)
+            except httpx2.TransportError as error:
+                logger.warning("the api does not answer: %r", error)
+            else:
+                if response.is_success:
+                    answer: dict[str, Any] = response.json()
+                    return answer
+                if response.status_code < 500 and response.status_code not in _OUR_TROUBLE:
+                    message = response.json()["error"]["message"]
+                    raise TrainingFailed(f"The reward model cannot score: {message}")
+                logger.warning("the api answers %s to a reward model", response.status_code)
+            if time.monotonic() > deadline:
+                raise EngineUnavailable("the api does not answer what the training asks")
+            time.sleep(_PAUSE_SECONDS)
