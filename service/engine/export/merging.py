@@ -66,7 +66,7 @@ class LoraMerge:
         magnitude = self.magnitudes.get(name)
         if magnitude is None:
             return merged
-        norms = torch.linalg.vector_norm(merged, dim=1)
+        norms: torch.Tensor = torch.linalg.vector_norm(merged, dim=1)
         return merged * (magnitude / norms)[:, None]
 
 
