@@ -15,6 +15,7 @@ from service.engine.training.losses import (
     cross_entropy,
     cross_entropy_with_gradient,
 )
+from service.engine.training.packing import Packing, RowPlace
 from service.engine.training.random_keys import generator
 
 
@@ -54,9 +55,13 @@ class _Position:
 
 def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     """Losses alone, without dropout."""
-    positions = [_trained_positions(part_rows) for part_rows in _located(parts)]
+    packed = _pack(parts, with_dropout=False)
+    positions = [
+        _trained_positions(places, part.rows)
+        for places, part in zip(packed.places, parts, strict=True)
+    ]
     with torch.inference_mode():
-        hidden = runner.hidden(_batch(runner, parts, with_dropout=False))
+        hidden = runner.hidden(_batch(runner, packed))
         index, targets = _index(runner, positions)
         losses = cross_entropy(runner.loss_head, hidden[index], targets)
     return [PartOutcome(report) for report in _report(parts, positions, losses)]
@@ -64,7 +69,11 @@ def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
 
 def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     """Losses and gradients, which are added to nothing yet."""
-    positions = [_trained_positions(part_rows) for part_rows in _located(parts)]
+    packed = _pack(parts, with_dropout=True)
+    positions = [
+        _trained_positions(places, part.rows)
+        for places, part in zip(packed.places, parts, strict=True)
+    ]
     index, targets = _index(runner, positions)
     factors = torch.tensor(
         [
@@ -76,7 +85,7 @@ def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> 
         device=runner.base.device,
     )
     with torch.enable_grad():
-        hidden = runner.hidden(_batch(runner, parts, with_dropout=True))[index]
+        hidden = runner.hidden(_batch(runner, packed))[index]
         losses, gradient = cross_entropy_with_gradient(runner.loss_head, hidden, targets, factors)
     leaves = [leaf for part in parts for leaf in part.adapter.leaves]
     found = torch.autograd.grad(hidden, leaves, gradient, allow_unused=True, materialize_grads=True)
@@ -88,21 +97,44 @@ def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> 
     return outcomes
 
 
-def _batch(runner: BaseRunner, parts: Sequence[PassPart], *, with_dropout: bool) -> PackedBatch:
-    rows = [row for part in parts for row in part.rows]
+@dataclass(frozen=True)
+class _Packed:
+    """The rows of all parts in one line."""
+
+    packing: Packing
+    parts: Sequence[PassPart]
+    tokens: Sequence[int]
+    """Computed for each part."""
+    places: Sequence[Sequence[RowPlace]]
+    """Of each part's rows."""
+    with_dropout: bool
+
+
+def _pack(parts: Sequence[PassPart], *, with_dropout: bool) -> _Packed:
+    """Rows share their beginnings within a job, unless each row's dropout is its own."""
+    packing, tokens, places = Packing(), [], []
+    for part in parts:
+        share = not (with_dropout and part.adapter.tuning.dropout)
+        tokens.append(packing.add([row.tokens for row in part.rows], share=share))
+        places.append(packing.places[-len(part.rows) :])
+    return _Packed(packing, parts, tokens, places, with_dropout)
+
+
+def _batch(runner: BaseRunner, packed: _Packed) -> PackedBatch:
+    packing, device = packed.packing, runner.base.device
     runs = tuple(
         TrainedRun(
-            part.tokens,
+            tokens,
             part.adapter.factors,
             part.adapter.scaling,
-            _dropout(part, runner.base.device) if with_dropout else None,
+            _dropout(part, device) if packed.with_dropout else None,
         )
-        for part in parts
+        for part, tokens in zip(packed.parts, packed.tokens, strict=True)
     )
     return PackedBatch(
-        runner.tensor([token for row in rows for token in row.tokens]),
-        runner.tensor([i for row in rows for i in range(len(row.tokens))]),
-        PackedRows([len(row.tokens) for row in rows], runner.base.device),
+        runner.tensor(packing.tokens),
+        runner.tensor(packing.positions),
+        PackedRows(packing.lengths, device, packing.prefixes),
         TrainedRuns(runs),
     )
 
@@ -118,27 +150,17 @@ def _dropout(part: PassPart, device: torch.device) -> RowDropout | None:
     return RowDropout(probability, [len(row.tokens) for row in part.rows], generators)
 
 
-def _located(parts: Sequence[PassPart]) -> list[list[tuple[int, TrainingRow]]]:
-    """Every part's rows with the place of their first token in the batch."""
-    located: list[list[tuple[int, TrainingRow]]] = []
-    start = 0
-    for part in parts:
-        located.append([])
-        for row in part.rows:
-            located[-1].append((start, row))
-            start += len(row.tokens)
-    return located
-
-
-def _trained_positions(rows: Sequence[tuple[int, TrainingRow]]) -> list[list[_Position]]:
+def _trained_positions(
+    places: Sequence[RowPlace], rows: Sequence[TrainingRow]
+) -> list[list[_Position]]:
     """By row: token i is predicted from the place before it. Only a weight above zero counts."""
     return [
         [
-            _Position(start + i - 1, row.tokens[i], row.weights[i])
+            _Position(place.of(i - 1), row.tokens[i], row.weights[i])
             for i in range(1, len(row.tokens))
             if row.weights[i] > 0
         ]
-        for start, row in rows
+        for place, row in zip(places, rows, strict=True)
     ]
 
 
