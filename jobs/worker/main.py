@@ -43,7 +43,8 @@ def _slots(settings: Settings, name: str) -> list[tuple[str, WorkKind]]:
     slots = [(f"{name}-train-{n}", WorkKind.TRAINING) for n in range(settings.training_slots)]
     slots += [(f"{name}-short-{n}", WorkKind.VALIDATION) for n in range(settings.short_slots)]
     slots += [(f"{name}-batch-{n}", WorkKind.BATCH) for n in range(settings.batch_slots)]
-    return slots + [(f"{name}-models-{n}", WorkKind.IMPORT) for n in range(settings.model_slots)]
+    slots += [(f"{name}-models-{n}", WorkKind.IMPORT) for n in range(settings.model_slots)]
+    return slots + [(f"{name}-hook-{n}", WorkKind.WEBHOOK) for n in range(settings.webhook_slots)]
 
 
 def _serve_slot(process: WorkerProcess, kind: WorkKind) -> None:

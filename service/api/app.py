@@ -5,13 +5,14 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from service.api import error_handlers
 from service.api.aliases.routes import router as aliases
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.completions.routes import router as completions
+from service.api.dependencies import refuse_unknown_query
 from service.api.embeddings.routes import router as embeddings
 from service.api.exports.routes import router as exports
 from service.api.files.routes import UPLOAD_PATH
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # its page loads scripts from a CDN
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_query)],
         responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
         generate_unique_id_function=lambda route: route.name,
     )

@@ -38,8 +38,8 @@ _UNBOUNDED_SECONDS = 30 * 24 * 3600
 
 def queue_name(kind: WorkKind, pool: str) -> str:
     """`train.<pool>` for training, `batch` for batches, which take hours, `models` for imports and
-    exports, which take minutes; everything short shares one queue, so that validation never waits
-    behind any of them."""
+    exports, which take minutes, `webhooks` for what takes as long as a receiver likes; everything
+    short shares one queue, so that validation never waits behind any of them."""
     match kind:
         case WorkKind.TRAINING:
             return f"train.{pool}"
@@ -47,7 +47,9 @@ def queue_name(kind: WorkKind, pool: str) -> str:
             return "batch"
         case WorkKind.IMPORT | WorkKind.EXPORT:
             return "models"
-        case WorkKind.VALIDATION | WorkKind.WEBHOOK:
+        case WorkKind.WEBHOOK:
+            return "webhooks"
+        case WorkKind.VALIDATION:
             return "short"
 
 

@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     """Batches that a worker runs at once."""
     model_slots: int = Field(1, ge=1)
     """Imports and exports of models that a worker runs at once."""
+    webhook_slots: int = Field(1, ge=1)
+    """RQ workers that deliver webhooks; one that waits for a receiver delivers nothing else."""
     batch_concurrency: int = Field(16, ge=1)
     """Requests of one batch on their way at once."""
     lease_seconds: float = Field(60, gt=0)

@@ -178,6 +178,14 @@ class AsyncJobs:
         """Stop a job for good; its stored checkpoints stay."""
         return await self._driver.perform(job_calls.cancel(job_id))
 
+    async def pause(self, job_id: str) -> FineTuningJob:
+        """Store what is trained and give the place up; the job keeps its age in the queue."""
+        return await self._driver.perform(job_calls.pause(job_id))
+
+    async def resume(self, job_id: str) -> FineTuningJob:
+        """Queue a paused job again; it goes on after its last stored step."""
+        return await self._driver.perform(job_calls.resume(job_id))
+
     def events(
         self, job_id: str, *, limit: int | None = None, after: str | None = None
     ) -> AsyncListing[JobEvent]:

@@ -177,6 +177,14 @@ class Jobs:
         """Stop a job for good; its stored checkpoints stay."""
         return self._driver.perform(job_calls.cancel(job_id))
 
+    def pause(self, job_id: str) -> FineTuningJob:
+        """Store what is trained and give the place up; the job keeps its age in the queue."""
+        return self._driver.perform(job_calls.pause(job_id))
+
+    def resume(self, job_id: str) -> FineTuningJob:
+        """Queue a paused job again; it goes on after its last stored step."""
+        return self._driver.perform(job_calls.resume(job_id))
+
     def events(
         self, job_id: str, *, limit: int | None = None, after: str | None = None
     ) -> Listing[JobEvent]:
