@@ -140,7 +140,7 @@ class Exports:
 
     def _write(self, export: str, folder: TaskFolder) -> None:
         """Run the process to its end. Raises CalledProcessError when it breaks."""
-        command = [sys.executable, "-m", "service.engine.export.process"]
+        command = [sys.executable, "-m", "service.engine.export_process"]
         with subprocess.Popen(
             [*command, str(folder.path), str(os.getpid())],
             stdin=subprocess.DEVNULL,

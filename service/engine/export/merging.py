@@ -66,8 +66,8 @@ class LoraMerge:
         magnitude = self.magnitudes.get(name)
         if magnitude is None:
             return merged
-        norms: torch.Tensor = torch.linalg.vector_norm(merged, dim=1)
-        return merged * (magnitude / norms)[:, None]
+        norms: torch.Tensor = torch.linalg.vector_norm(merged, dim=1, keepdim=True)
+        return merged * (magnitude[:, None] / norms)
 
 
 def stored_files(base: Path) -> list[Path]:

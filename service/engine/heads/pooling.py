@@ -8,12 +8,17 @@ import torch
 Pooling = Literal["last", "mean"]
 
 
+def pooled_tokens(length: int, pooling: Pooling) -> range:
+    """The tokens of a row that its pooling reads."""
+    return range(length - 1 if pooling == "last" else 0, length)
+
+
 def pooled_places(starts: Sequence[int], lengths: Sequence[int], pooling: Pooling) -> list[int]:
     """The packed places that the rows' pooling reads, row by row."""
-    if pooling == "last":
-        return [start + length - 1 for start, length in zip(starts, lengths, strict=True)]
     return [
-        start + at for start, length in zip(starts, lengths, strict=True) for at in range(length)
+        start + at
+        for start, length in zip(starts, lengths, strict=True)
+        for at in pooled_tokens(length, pooling)
     ]
 
 

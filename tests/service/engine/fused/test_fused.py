@@ -104,6 +104,29 @@ def test_mixed_jobs_get_the_models_own_gradients(architecture: str, dropout: flo
     )
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gemma2"])
+def test_rows_that_begin_alike_get_the_gradients_of_rows_apart(architecture: str) -> None:
+    options = MODELS.get(architecture, {"head_dim": 8})
+    runner, _ = runners(build(architecture, options))
+    together, apart = parts(runner)[:1], parts(runner)[:1]
+    system = tuple(range(3, 43))
+    rows = [
+        row.model_copy(update={"tokens": system + row.tokens, "weights": (0.0,) * 40 + row.weights})
+        for row in together[0].rows
+    ]
+    together[0] = replace(together[0], rows=tuple(rows))
+    got = measure_and_differentiate(runner, together)
+    expected = [
+        measure_and_differentiate(runner, [replace(apart[0], rows=(row,))])[0] for row in rows
+    ]
+
+    assert losses(got) == pytest.approx(losses(expected), rel=1e-5)
+    assert got[0].gradients is not None
+    for index, gradient in enumerate(got[0].gradients):
+        summed = sum(outcome.gradients[index] for outcome in expected)
+        torch.testing.assert_close(gradient, summed, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "tuning",
     [PartialTuning(last_n_layers=1), PartialTuning(trainable=("model.norm.weight",))],

@@ -1,8 +1,9 @@
 """The process that writes an export and proves it:
-`python -m service.engine.export.process FOLDER PARENT`.
+`python -m service.engine.export_process FOLDER PARENT`.
 
 A process of its own at the lowest priority, so that serving keeps its cores: a thread of the engine
-would share its torch threads, and a crash while loading back would end the engine.
+would share its torch threads, and a crash while loading back would end the engine. It lies outside
+of the package `export`, which loads torch before anything could be said of priorities.
 """
 
 import ctypes
