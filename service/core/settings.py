@@ -149,6 +149,8 @@ class Settings(BaseSettings):
     """RQ workers for validation and other short work."""
     batch_slots: int = Field(1, ge=1)
     """Batches that a worker runs at once."""
+    webhook_slots: int = Field(1, ge=1)
+    """RQ workers that deliver webhooks; one that waits for a receiver delivers nothing else."""
     model_slots: int = Field(1, ge=1)
     """Imports and exports of models that a worker runs at once."""
     batch_concurrency: int = Field(16, ge=1)

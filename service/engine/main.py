@@ -12,7 +12,7 @@ from service.engine.adapters import AdapterDisk, AdapterStore, linear_shapes
 from service.engine.bases import PreparedBase, load_prepared, prepare_base, publish_text_assets
 from service.engine.beacon import Beacon
 from service.engine.embedding import LoadedEmbedder, load_embedder, prepare_embedder
-from service.engine.export import ObjectStoreSink
+from service.engine.export import Exports, ObjectStoreSink
 from service.engine.front import EngineFront, bind_front
 from service.engine.parts import EngineIdentity, EngineLimits, LoadedBase
 from service.engine.scheduler import Engine
@@ -118,7 +118,10 @@ def _engine(
 ) -> Engine:
     started = time.monotonic()
     sink = ObjectStoreSink(store)
-    engine = Engine(bases, adapters, sink, _limits(settings), _identity(settings), embedders)
+    exports = Exports(store, settings.cache_dir / "exports")
+    engine = Engine(
+        bases, adapters, sink, _limits(settings), _identity(settings), embedders, exports
+    )
     logger.info("step loop prepared in %.1f s", time.monotonic() - started)
     return engine
 

@@ -54,8 +54,8 @@ class ActivationSizes:
         numbers = tokens * width * self.layers
         scores = 0
         if not is_fused:
-            explicit = [(w, n) for w, n in layout.buckets if w <= _EXPLICIT_SCORES]
-            scores = sum(n * w * w for w, n in explicit) * self.heads * self.layers
+            explicit = [bucket for bucket in layout.buckets if bucket.keys <= _EXPLICIT_SCORES]
+            scores = sum(b.count * b.width * b.keys for b in explicit) * self.heads * self.layers
         return numbers * self.element_bytes + scores * (8 + self.element_bytes)
 
 

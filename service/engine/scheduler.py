@@ -24,8 +24,10 @@ from service.core.engine_protocol import (
     SessionOpened,
 )
 from service.core.errors import EngineOverloaded, EngineUnavailable, ModelNotFound
+from service.engine.artefacts import Artefacts
 from service.engine.classification import BaseReader, ClassificationQueue, EmbedderReader
 from service.engine.embedding import EmbeddingQueue, LoadedEmbedder
+from service.engine.export import Exports
 from service.engine.generation.frames import FrameCollector
 from service.engine.generation.streams import BaseStreams
 from service.engine.interface import FrameSink
@@ -36,6 +38,7 @@ from service.engine.parts import (
     EngineLimits,
     LoadedBase,
 )
+from service.engine.probing import LogitQueue, LogitRows
 from service.engine.runner import BaseRunner
 from service.engine.training.loop import TrainingLoop
 from service.engine.training.sessions import TrainingSessions
@@ -58,8 +61,12 @@ class Engine:
         limits: EngineLimits,
         identity: EngineIdentity,
         embedders: Sequence[LoadedEmbedder] = (),
+        exports: Exports | None = None,
     ) -> None:
-        """Raises ConfigurationError for a base whose architecture is not supported."""
+        """Without `exports` none are made.
+
+        Raises ConfigurationError for a base whose architecture is not supported.
+        """
         self._bases = tuple(bases)
         self._source = source
         self._limits = limits
@@ -90,6 +97,8 @@ class Engine:
         )
         self._embedders = tuple(embedder.state for embedder in embedders)
         self._embeddings = EmbeddingQueue(embedders)
+        self._logits = LogitQueue()
+        self.artefacts = Artefacts(variants, source, exports or Exports(None), self._compute)
         self._classifying = ClassificationQueue(
             {
                 **{name: EmbedderReader(embedder) for name, embedder in by_name.items()},
@@ -117,6 +126,7 @@ class Engine:
             self._wake.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
+        self.artefacts.close()
         self._storing.shutdown(wait=True)
 
     # EngineCore
@@ -215,6 +225,7 @@ class Engine:
             self._is_stopping
             or bool(self._inbox)
             or self._embeddings.has_work
+            or self._logits.has_work
             or self._classifying.has_work
             or any(streams.can_step for streams in self._streams.values())
             or bool(self._sessions.ready_held())
@@ -227,10 +238,18 @@ class Engine:
         self._frames.flush()
         if self._embeddings.has_work:
             self._embeddings.step()
+        if self._logits.has_work:
+            self._logits.step()
         if self._classifying.has_work:
             self._classifying.step()
         streaming = any(streams.active for streams in self._streams.values())
         self._training.step(streaming=streaming)
+
+    def _compute(self, rows: LogitRows) -> None:
+        with self._lock:
+            self._check_alive()
+            self._logits.add(rows)
+            self._wake.notify_all()
 
     def _add(self, request: AddRequest, sink: FrameSink) -> None:
         streams = self._streams.get(request.model.base)
@@ -258,6 +277,7 @@ class Engine:
             posted, self._inbox = self._inbox, []
             self._sessions.close_all_held()
             self._embeddings.fail_all(error)
+            self._logits.fail_all(error)
         for apply in posted:
             apply()
         self._classifying.fail_all(error)

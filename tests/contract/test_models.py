@@ -65,6 +65,16 @@ def test_a_deleted_model_takes_its_checkpoints_and_objects_along(
             sdk.models.retrieve(gone)
 
 
+def test_a_name_with_a_slash_is_a_name_and_no_other_address(sdk: openai.OpenAI) -> None:
+    for call in (sdk.models.retrieve, sdk.models.delete):
+        with pytest.raises(openai.NotFoundError) as caught:
+            call("Qwen/Qwen3-0.6B")
+        assert caught.value.code == "model_not_found"
+    with pytest.raises(openai.NotFoundError) as caught:
+        sdk.fine_tuning.checkpoints.permissions.list("org/model")
+    assert caught.value.code == "model_not_found"
+
+
 def test_a_base_cannot_be_deleted(sdk: openai.OpenAI) -> None:
     with pytest.raises(openai.PermissionDeniedError):
         sdk.models.delete(BASE)

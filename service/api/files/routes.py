@@ -82,7 +82,7 @@ def list_files(
 ) -> FileList:
     """List the project's files."""
     page = files.list(caller, purpose=purpose, after=after, limit=limit, ascending=order == "asc")
-    return FileList.from_page(page)
+    return FileList.of(page, FileObject.from_domain)
 
 
 @router.get("/v1/files/{file_id}")

@@ -7,7 +7,7 @@ from service.core.database import Connection, Database
 from service.core.domain.access import Principal, Scope
 from service.core.domain.jobs import Checkpoint
 from service.core.errors import Forbidden, InvalidRequest, StorageUnavailable
-from service.core.object_keys import job_prefix
+from service.core.object_keys import job_prefix, origin_prefix
 from service.core.repositories.access import AccessRepository
 from service.core.repositories.aliases import AliasRepository
 from service.core.repositories.audit import record
@@ -51,7 +51,7 @@ class ModelService:
         raise model_not_found(*meanings)
 
     def delete(self, principal: Principal, name: str) -> None:
-        """Forget a tuned model with its checkpoints, then delete what its job stored.
+        """Forget a tuned model with its checkpoints, then delete what its job or import stored.
 
         Raises ModelNotFound, Forbidden for a base, and InvalidRequest for a checkpoint or an alias.
         """
@@ -66,7 +66,11 @@ class ModelService:
             _check_no_alias(connection, principal.scope, name)
             model = ModelRepository(connection, principal.scope).delete(name)
             record(connection, principal, "model.deleted", name)
-        self._delete_objects(job_prefix(model.project_id, model.job_id))
+        self._delete_objects(
+            job_prefix(model.project_id, model.job_id)
+            if model.job_id
+            else origin_prefix(model.delta.key)
+        )
 
     def _delete_objects(self, prefix: str) -> None:
         """No row points below the prefix any more; what stays behind costs space, nothing else."""

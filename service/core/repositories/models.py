@@ -24,8 +24,10 @@ class ModelRepository:
         self._scope = scope
         self._registry = RegistryRepository(connection)
 
-    def add(self, name: str, *, base: str, base_digest: str, job_id: str, delta: Delta) -> None:
-        """Publish: from the commit on, the name answers."""
+    def add(
+        self, name: str, *, base: str, base_digest: str, job_id: str | None, delta: Delta
+    ) -> None:
+        """Publish: from the commit on, the name answers. One that was imported has no job."""
         self._connection.execute(
             insert(models).values(
                 name=name,
@@ -75,7 +77,8 @@ class ModelRepository:
             raise model_not_found(name)
         self._connection.execute(delete(models).where(models.c.name == name))
         PermissionRepository(self._connection, self._scope).forget([name])
-        CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
+        if model.job_id is not None:
+            CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
         return model
 
     def find_on_embedder(self, name: str) -> tuple[EmbeddingModel, Delta] | None:
@@ -84,9 +87,9 @@ class ModelRepository:
             if self._registry.find_base(meaning) is not None:
                 return None
             found = self._find_delta(meaning)
-            embedder = found and EmbedderRepository(self._connection).find(found[0])
-            if found and embedder:
-                return embedder, found[1]
+            if found is not None:
+                embedder = EmbedderRepository(self._connection).find(found[0])
+                return None if embedder is None else (embedder, found[1])
         return None
 
     def resolve(self, name: str) -> ResolvedModel:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save
 
 from service.core.text import TextAssets
-from service.engine.export.merging import merged_parameters
+from service.engine.export.parameters import merged_parameters
 from service.engine.parts import DeltaWeights, LoadedBase
 
 SHARD_BYTES = 4 * 1024**3

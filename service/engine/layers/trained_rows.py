@@ -97,6 +97,11 @@ class TrainedRuns:
         """Whether every run adds low-rank products and nothing else."""
         return all(run.is_plain for run in self.runs)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run adds anything."""
+        return not any(part.factors for run in self.runs for part in run.stack)
+
     def dropout_states(self) -> list[list[torch.Tensor]]:
         """Of every run, see RowDropout."""
         return [run.dropout.states() if run.dropout else [] for run in self.runs]

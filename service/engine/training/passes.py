@@ -26,7 +26,8 @@ from service.engine.training.losses import (
     score_tokens,
 )
 from service.engine.training.model import TrainedModel
-from service.engine.training.places import PartPlaces, Places, locate
+from service.engine.training.packing import Packing
+from service.engine.training.places import PartPlaces, PartRead, Places, locate
 from service.engine.training.random_keys import generator
 from service.engine.training.reports import report_rows
 from service.engine.training.weights import RowWeights
@@ -79,9 +80,10 @@ class PartOutcome:
 
 def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     """Losses alone, without dropout."""
-    places = _locate(parts)
+    packed = _Packed.of(parts, with_dropout=False)
+    places = packed.places
     with torch.inference_mode():
-        states = _gathered_states(runner, parts, places, with_dropout=False)
+        states = packed.gathered_states(runner)
         scores = score_tokens(
             runner.loss_head,
             states[: places.tokens],
@@ -96,9 +98,10 @@ def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
 
 def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
     """Losses and gradients, which are added to nothing yet."""
-    places = _locate(parts)
+    packed = _Packed.of(parts, with_dropout=True)
+    places = packed.places
     with torch.enable_grad():
-        states = _gathered_states(runner, parts, places, with_dropout=True)
+        states = packed.gathered_states(runner)
     gradient, of_head, computed = _differentiate_losses(runner, parts, places, states.detach())
     leaves = [leaf for one in computed for leaf in one.base_leaves]
     found = iter(
@@ -230,25 +233,44 @@ def _apply_head(
     return score_rows(head, states, places.pooled, part.rows, places.lengths, keys)
 
 
-def _gathered_states(
-    runner: BaseRunner, parts: Sequence[PassPart], places: Places, *, with_dropout: bool
-) -> torch.Tensor:
-    hidden = runner.hidden(_batch(runner, parts, with_dropout=with_dropout))
-    return hidden[_index(runner, places.index)]
+@dataclass(frozen=True)
+class _Packed:
+    """The rows of all parts in one line."""
 
+    packing: Packing
+    parts: Sequence[PassPart]
+    tokens: Sequence[int]
+    """Computed for each part."""
+    places: Places
+    with_dropout: bool
 
-def _batch(runner: BaseRunner, parts: Sequence[PassPart], *, with_dropout: bool) -> PackedBatch:
-    rows = [row for part in parts for row in part.rows]
-    runs = tuple(
-        part.used.run(part.tokens, _dropout(part, runner.base.device) if with_dropout else None)
-        for part in parts
-    )
-    return PackedBatch(
-        runner.tensor([token for row in rows for token in row.tokens]),
-        runner.tensor([i for row in rows for i in range(len(row.tokens))]),
-        PackedRows([len(row.tokens) for row in rows], runner.base.device),
-        TrainedRuns(runs),
-    )
+    @classmethod
+    def of(cls, parts: Sequence[PassPart], *, with_dropout: bool) -> "_Packed":
+        """Rows share their beginnings within a job, unless each row's dropout is its own."""
+        packing, tokens, read = Packing(), [], []
+        for part in parts:
+            share = not (with_dropout and part.model.dropout)
+            tokens.append(packing.add([row.tokens for row in part.rows], share=share))
+            own = packing.places[len(packing.places) - len(part.rows) :]
+            read.append(PartRead(part.rows, own, part.needs, part.spec))
+        return cls(packing, parts, tokens, locate(read), with_dropout)
+
+    def gathered_states(self, runner: BaseRunner) -> torch.Tensor:
+        """(places, size): what the losses read. Follows the caller's gradient mode."""
+        return runner.hidden(self._batch(runner))[_index(runner, self.places.index)]
+
+    def _batch(self, runner: BaseRunner) -> PackedBatch:
+        packing, device = self.packing, runner.base.device
+        runs = tuple(
+            part.used.run(tokens, _dropout(part, device) if self.with_dropout else None)
+            for part, tokens in zip(self.parts, self.tokens, strict=True)
+        )
+        return PackedBatch(
+            runner.tensor(packing.tokens),
+            runner.tensor(packing.positions),
+            PackedRows(packing.lengths, device, packing.prefixes),
+            TrainedRuns(runs),
+        )
 
 
 def _dropout(part: PassPart, device: torch.device) -> RowDropout | None:
@@ -260,10 +282,6 @@ def _dropout(part: PassPart, device: torch.device) -> RowDropout | None:
         for row in part.rows
     ]
     return RowDropout(probability, [len(row.tokens) for row in part.rows], generators)
-
-
-def _locate(parts: Sequence[PassPart]) -> Places:
-    return locate([(part.rows, part.needs, part.spec) for part in parts])
 
 
 def _known_factors(runner: BaseRunner, parts: Sequence[PassPart], places: Places) -> torch.Tensor:

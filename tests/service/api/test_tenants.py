@@ -21,6 +21,7 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/chat/completions/{completion_id}": {"metadata": None},
     "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
     "/v1/uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
+    "/v1/models/{model}/exports": {"format": "peft"},
     "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
 }
 """What operations that need a body are sent."""
@@ -83,6 +84,13 @@ def owned(
     with api.database.transaction() as connection:
         scope = tenant.principal.scope
         emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+    adapter = http.post(
+        "/v1/files", data={"purpose": "user_data"}, files={"file": ("a.zip", b"PK")}
+    ).json()
+    imported = http.post(
+        "/v1/models/imports", json={"base": FAKE_BASE.name, "file_id": adapter["id"]}
+    ).json()
+    exported = http.post(f"/v1/models/{model}/exports", json={"format": "peft"}).json()
     http.post("/v1/models/aliases", json={"alias": "ft:foreign::1", "model": FAKE_BASE.name})
     deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
     return {
@@ -97,6 +105,8 @@ def owned(
         "upload_id": upload["id"],
         "webhook_delivery_id": deliveries["data"][0]["id"],
         "batch_id": batch["id"],
+        "import_id": imported["id"],
+        "export_id": exported["id"],
         "alias": "ft:foreign::1",
     }
 

@@ -3,6 +3,7 @@ served as they were trained."""
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -301,6 +302,26 @@ def test_a_head_on_an_embedding_model_is_trained_and_served(
         assert got == pytest.approx(row.scores, rel=1e-4, abs=1e-5)
     with pytest.raises(InvalidHyperparameter, match="embedding model"):
         Job(engine, "ftjob-no", base=EMBEDDER, head=SPEC)
+
+
+def test_requests_of_several_models_share_passes_beside_streams(
+    engine: Engine, source: FakeAdapterSource
+) -> None:
+    tunings = [LoraTuning(rank=4, alpha=8), LoraTuning(rank=2, alpha=8), HeadTuning()]
+    refs = [
+        store(source, replace(train_alone(tuning, seed=at)[0], id=f"beside-{at}"))
+        for at, tuning in enumerate(tunings)
+    ]
+    alone = [classify(engine, ref, ROWS).scores for ref in refs]
+
+    answer = Connection(engine).start("chat", [5, 6, 7], max_tokens=60)
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda ref: classify(engine, ref, ROWS).scores, refs * 2))
+
+    assert answer.done.wait(60)
+    for got, expected in zip(together, alone * 2, strict=True):
+        for ours, theirs in zip(got, expected, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
 
 
 def test_what_cannot_be_classified_is_refused(engine: Engine, source: FakeAdapterSource) -> None:

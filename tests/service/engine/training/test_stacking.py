@@ -24,7 +24,7 @@ from service.core.engine_protocol import (
 )
 from service.core.errors import InvalidHyperparameter
 from service.engine.export.hf_folder import hugging_face_files
-from service.engine.export.merging import merged_parameters
+from service.engine.export.parameters import merged_parameters
 from service.engine.parts import DeltaWeights
 from service.engine.scheduler import Engine
 from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
