@@ -157,8 +157,14 @@ class TrainingLoop:
             check_reads_head(command.loss, report)
         if isinstance(command, Forward) and command.at_start and {"values", "scores"} & {*report}:
             raise InvalidRequest("'at_start' reports no values and scores: a head has only its own")
-        limit = self._limits.micro_batch_tokens
-        session.computation = Computation.begin(command, session.reads, limit)
+        session.computation = Computation.begin(
+            command,
+            session.reads,
+            self._limits.micro_batch_tokens,
+            # A head alone reads features of rows apart, and dropout is each row's own.
+            share=session.features is None
+            and (isinstance(command, Forward) or not session.model.dropout),
+        )
 
     def _run_pass(self, shares: Sequence[Share]) -> None:
         try:
