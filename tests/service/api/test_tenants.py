@@ -5,8 +5,12 @@ import pytest
 
 from service.api.app import create_app
 from service.core.domain.webhooks import WebhookEventType
+from service.core.ledger import Ledger
+from service.core.object_keys import job_prefix
 from service.core.repositories.deliveries import emit
+from service.core.repositories.jobs import JobRepository
 from service.core.settings import Settings
+from service.core.storage import ObjectStore
 from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
@@ -84,6 +88,12 @@ def owned(
     with api.database.transaction() as connection:
         scope = tenant.principal.scope
         emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+        key = f"{job_prefix(scope.project_id, job['id'])}e1"
+        records = {"rows": f"{key}/rows", "receipt": f"{key}/receipt"}
+        JobRepository(connection, scope).note_artefacts(job["id"], records)
+    store = ObjectStore.from_settings(api.settings)
+    store.put_bytes(records["rows"], Ledger().to_bytes())
+    store.put_bytes(records["receipt"], b"{}")
     adapter = http.post(
         "/v1/files", data={"purpose": "user_data"}, files={"file": ("a.zip", b"PK")}
     ).json()
