@@ -25,7 +25,7 @@ from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.training.head_passes import check_reads_head
 from service.engine.training.losses import check_rows
-from service.engine.training.passes import PartOutcome
+from service.engine.training.pass_parts import PartOutcome
 from service.engine.training.reports import first_not_finite
 from service.engine.training.sampling import SampleRun
 from service.engine.training.saving import Storing, take_snapshot

@@ -27,7 +27,8 @@ from service.engine.parts import DeltaWeights, TrainingState
 from service.engine.runner import BaseRunner
 from service.engine.training.beginning import begin
 from service.engine.training.overlay_part import select_parameters
-from service.engine.training.passes import PassPart, measure_and_differentiate
+from service.engine.training.pass_parts import PassPart
+from service.engine.training.passes import measure_and_differentiate
 from service.engine.variants import Variants
 from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
 from tests.service.engine.generation.test_architectures import build
