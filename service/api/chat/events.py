@@ -84,7 +84,7 @@ class ChunkMaker:
         chunk = ChatCompletionChunk(
             id=self._id,
             created=self._created,
-            model=self._request.model,
+            model=self._plan.target.name,
             system_fingerprint=self._plan.fingerprint,
             choices=choices,
             usage=usage,

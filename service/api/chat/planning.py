@@ -25,6 +25,8 @@ class Target:
 
     engine_url: str
     tenant: str
+    name: str
+    """Of the model that answers."""
     model: ModelRef
     fingerprint: str
     """Names the weights that answer: base, and adapter if any."""
@@ -94,6 +96,7 @@ class TargetFinder:
         return Target(
             engine_url=_choose(engines, resolved).url,
             tenant=principal.scope.project_id,
+            name=resolved.name,
             model=_reference(resolved),
             fingerprint=_fingerprint(resolved),
             codec=self._codecs.get(resolved.base),

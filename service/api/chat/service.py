@@ -47,7 +47,7 @@ class ChatService:
         completion = ChatCompletion(
             id=new_completion_id(),
             created=int(time.time()),
-            model=request.model,
+            model=plan.target.name,
             choices=[answer.to_choice(index) for index, answer in enumerate(answers)],
             usage=Usage.of(
                 prompt=plan.prompt_tokens, completion=sum(answer.tokens for answer in answers)

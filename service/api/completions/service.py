@@ -37,7 +37,7 @@ class CompletionService:
                 tokens += delta.tokens
         texts = [GrowingText(plan, request, index) for index in range(len(grown))]
         choices = [text.grow(delta) for text, delta in zip(texts, grown, strict=True)]
-        return _Answer(plan, request).of(
+        return _Answer(plan).of(
             [choice for choice in choices if choice is not None],
             Usage.of(prompt=plan.prompt_tokens, completion=tokens),
         )
@@ -60,9 +60,8 @@ class CompletionService:
 class _Answer:
     """What all pieces of an answer have in common."""
 
-    def __init__(self, plan: Plan, request: CreateCompletion) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._model = request.model
         self._id = new_text_completion_id()
         self._created = int(time.time())
 
@@ -70,7 +69,7 @@ class _Answer:
         return Completion(
             id=self._id,
             created=self._created,
-            model=self._model,
+            model=self._plan.target.name,
             choices=choices,
             usage=usage,
             system_fingerprint=self._plan.fingerprint,
@@ -81,7 +80,7 @@ class _Pieces:
     """Makes the events of one streamed answer."""
 
     def __init__(self, plan: Plan, request: CreateCompletion) -> None:
-        self._answer = _Answer(plan, request)
+        self._answer = _Answer(plan)
         self._texts = [GrowingText(plan, request, index) for index in range(len(plan.samplings))]
         self._prompt_tokens = plan.prompt_tokens
         self._with_usage = request.includes_usage

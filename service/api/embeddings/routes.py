@@ -22,7 +22,7 @@ EmbeddingsDep = Annotated[EmbeddingService, Depends(_service)]
 
 @router.post("/v1/embeddings")
 async def create_embeddings(
-    request: Request, body: CreateEmbeddings, _caller: PrincipalDep, embeddings: EmbeddingsDep
+    request: Request, body: CreateEmbeddings, caller: PrincipalDep, embeddings: EmbeddingsDep
 ) -> EmbeddingList:
     """Turn texts into vectors."""
-    return await unless_disconnected(request, embeddings.create(body))
+    return await unless_disconnected(request, embeddings.create(caller, body))

@@ -8,6 +8,7 @@ from service.api.embeddings.codecs import EmbeddingCodecCache
 from service.api.embeddings.requests import CreateEmbeddings
 from service.api.embeddings.schemas import Embedding, EmbeddingList, EmbeddingUsage
 from service.core.database import Database
+from service.core.domain.access import Principal
 from service.core.domain.models import EmbeddingModel
 from service.core.engine_client import EmbeddingClient
 from service.core.engine_protocol import EmbedRequest, unpack_vector
@@ -39,9 +40,9 @@ class EmbeddingService:
         self._codecs = codecs
         self._client = client
 
-    async def create(self, body: CreateEmbeddings) -> EmbeddingList:
+    async def create(self, principal: Principal, body: CreateEmbeddings) -> EmbeddingList:
         """Raises ModelNotFound, ContextLengthExceeded, InvalidRequest, EngineUnavailable."""
-        plan = await run_sync(self._plan, body)
+        plan = await run_sync(self._plan, principal, body)
         embedded = await self._client.embed(plan.engine_url, plan.request)
         packed = body.encoding_format == "base64"
         return EmbeddingList(
@@ -49,14 +50,16 @@ class EmbeddingService:
                 Embedding(index=index, embedding=vector if packed else unpack_vector(vector))
                 for index, vector in enumerate(embedded.vectors)
             ],
-            model=body.model,
+            model=plan.request.model,
             usage=EmbeddingUsage(prompt_tokens=plan.tokens, total_tokens=plan.tokens),
         )
 
-    def _plan(self, body: CreateEmbeddings) -> _Plan:
+    def _plan(self, principal: Principal, body: CreateEmbeddings) -> _Plan:
         with self._database.snapshot() as connection:
-            model = EmbedderRepository(connection).get(body.model)
-            engines = RegistryRepository(connection).live_embedding_engines(model=model.name)
+            registry = RegistryRepository(connection)
+            meanings = registry.meanings(body.model, principal.scope)
+            model = EmbedderRepository(connection).get(*meanings)
+            engines = registry.live_embedding_engines(model=model.name)
         if not engines:
             raise EngineUnavailable(f"no live engine holds {model.name!r}")
         codec = self._codecs.get(model)

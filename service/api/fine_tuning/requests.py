@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,11 +11,35 @@ from service.api.fine_tuning.methods import Method
 from service.api.fine_tuning.tunings import Tuning, check_combination
 from service.api.wire import Metadata, RequestBody
 from service.core import hyperparameters as domain
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.methods import Method as DomainMethod
 from service.core.domain.tunings import TuningSpec
 from service.core.errors import InvalidHyperparameter, UnsupportedParameter
 
 FileId = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Wandb(RequestBody):
+    """The W&B run that the metrics go to."""
+
+    project: Annotated[str, Field(min_length=1, max_length=128)]
+    name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    entity: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    tags: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=50)]
+        | None
+    ) = None
+
+
+class Integration(RequestBody):
+    """A service that the job reports to."""
+
+    type: Literal["wandb"]
+    wandb: Wandb
+
+    def to_domain(self) -> WandbIntegration:
+        wandb = self.wandb
+        return WandbIntegration(wandb.project, wandb.name, wandb.entity, tuple(wandb.tags or ()))
 
 
 class CreateJob(RequestBody):
@@ -30,8 +54,7 @@ class CreateJob(RequestBody):
     """The fourth part of the tuned model's name, so without colon, slash or space."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     metadata: Metadata | None = None
-    integrations: list[Any] | None = None
-    """Accepted empty only."""
+    integrations: Annotated[list[Integration], Field(max_length=1)] | None = None
     method: Method | None = None
     hyperparameters: Hyperparameters | None = None
     """Deprecated place of those of the method."""
@@ -44,11 +67,9 @@ class CreateJob(RequestBody):
         if self.method is not None:
             self.method.check_supported()
         (self.tuning or Tuning()).check_supported()
-        if self.integrations:
-            raise UnsupportedParameter(
-                "Unsupported parameter: 'integrations'. This server reports to none.",
-                param="integrations",
-            )
+
+    def to_integrations(self) -> list[WandbIntegration]:
+        return [integration.to_domain() for integration in self.integrations or ()]
 
     def to_method(self) -> DomainMethod:
         """Raises InvalidRequest where options are missing or contradict each other."""

@@ -22,7 +22,8 @@ After = Annotated[str | None, Query(max_length=64)]
 
 
 async def _service(resources: ResourcesDep) -> JobService:
-    return JobService(resources.database, pool=resources.settings.pool)
+    settings = resources.settings
+    return JobService(resources.database, pool=settings.pool, wandb_mode=settings.wandb_mode)
 
 
 JobsDep = Annotated[JobService, Depends(_service)]

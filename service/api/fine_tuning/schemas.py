@@ -11,6 +11,7 @@ from service.api.fine_tuning.methods import Method, hyperparameters_of
 from service.api.fine_tuning.service import JobView
 from service.api.fine_tuning.tunings import TuningObject
 from service.api.wire import Answer
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
     Checkpoint,
     DataFacts,
@@ -81,6 +82,33 @@ class ConfigObject(Answer):
     data: DataFactsObject | None
 
 
+class WandbObject(Answer):
+    """The W&B run, as it was asked for."""
+
+    project: str
+    name: str | None
+    entity: str | None
+    tags: list[str]
+
+
+class IntegrationObject(Answer):
+    """A service that the job reports to."""
+
+    type: Literal["wandb"] = "wandb"
+    wandb: WandbObject
+
+    @classmethod
+    def from_domain(cls, wandb: WandbIntegration) -> "IntegrationObject":
+        return cls(
+            wandb=WandbObject(
+                project=wandb.project,
+                name=wandb.name,
+                entity=wandb.entity,
+                tags=list(wandb.tags),
+            )
+        )
+
+
 class FineTuningJobObject(Answer):
     """A job; the members behind `metadata` are ours."""
 
@@ -102,7 +130,7 @@ class FineTuningJobObject(Answer):
     user_provided_suffix: str | None
     seed: int
     estimated_finish: int | None
-    integrations: list[Any]
+    integrations: list[IntegrationObject]
     metadata: Mapping[str, str] | None
     progress: ProgressObject | None
     queue_position: int | None
@@ -147,7 +175,7 @@ class FineTuningJobObject(Answer):
             user_provided_suffix=job.suffix,
             seed=job.seed,
             estimated_finish=_seconds(job.estimated_finish),
-            integrations=[],
+            integrations=[IntegrationObject.from_domain(each) for each in job.integrations],
             metadata=job.metadata,
             progress=None if job.progress is None else ProgressObject.from_domain(job.progress),
             queue_position=view.queue_position,

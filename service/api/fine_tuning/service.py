@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.api.fine_tuning.integrations import check_integrations
 from service.api.fine_tuning.requests import CreateJob
 from service.core.database import Connection, Database
 from service.core.domain.access import Principal, Scope
@@ -37,6 +38,7 @@ from service.core.repositories.jobs import JobRepository
 from service.core.repositories.models import ModelRepository
 from service.core.repositories.paging import Page
 from service.core.repositories.work import WorkRepository
+from service.core.settings import WandbMode
 
 _REPEAT_SECONDS = 600
 """Longer than all retries of an SDK take together."""
@@ -64,15 +66,17 @@ class JobLook:
 class JobService:
     """Jobs of the caller's project."""
 
-    def __init__(self, database: Database, *, pool: str) -> None:
+    def __init__(self, database: Database, *, pool: str, wandb_mode: WandbMode) -> None:
         self._database = database
         self._pool = pool
+        self._wandb_mode = wandb_mode
 
     def create(self, principal: Principal, request: CreateJob, *, is_repeated: bool) -> JobView:
         """Make a job whose files are yet to be validated, and the work of doing so.
 
         A repeated request answers with the job that its first sending has made. Raises
-        ModelNotFound, UnknownFile, UnsupportedParameter, InvalidHyperparameter.
+        ModelNotFound, UnknownFile, UnsupportedParameter, InvalidHyperparameter,
+        IntegrationUnavailable.
         """
         request.check_supported()
         with self._database.transaction() as connection:
@@ -93,6 +97,8 @@ class JobService:
         if request.validation_file is not None:
             _check_file(connection, scope, request.validation_file, param="validation_file")
         _check_method(connection, scope, method)
+        integrations = request.to_integrations()
+        check_integrations(connection, scope, integrations, mode=self._wandb_mode)
         job = JobRepository(connection, scope).add(
             new_job_id(),
             model=request.model,
@@ -108,6 +114,7 @@ class JobService:
             exact=request.exact,
             reserved_model_name=tuned_model_name(base, scope.organization, request.suffix),
             metadata=request.metadata,
+            integrations=integrations,
             request_hash=request.fingerprint(),
         )
         created = NewEvent(f"Created fine-tuning job: {job.id}")

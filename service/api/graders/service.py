@@ -66,7 +66,10 @@ class GraderService:
         async def ask(question: Question) -> ModelAnswer:
             return await self._ask(principal, question)
 
-        return Grading(Means(ask, self._embed, self._python))
+        async def embed(texts: Sequence[str]) -> Vectors:
+            return await self._embed(principal, texts)
+
+        return Grading(Means(ask, embed, self._python))
 
     def _check_models(self, principal: Principal, grader: Grader) -> None:
         for place, name in models_of(grader):
@@ -78,13 +81,13 @@ class GraderService:
                 except ModelNotFound as error:
                     raise ModelNotFound(error.message, param=place) from None
 
-    async def _embed(self, texts: Sequence[str]) -> Vectors:
+    async def _embed(self, principal: Principal, texts: Sequence[str]) -> Vectors:
         """By the operator's first embedding model. Raises ModelNotFound where there is none."""
         model = await run_sync(self._first_embedder)
         if not texts:
             return []
         request = CreateEmbeddings(model=model, input=list(texts), encoding_format="float")
-        answer = await self._embeddings.create(request)
+        answer = await self._embeddings.create(principal, request)
         return [[float(number) for number in row.embedding] for row in answer.data]
 
     def _first_embedder(self) -> str:

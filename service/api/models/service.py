@@ -4,11 +4,12 @@ import logging
 
 from service.api.models.schemas import Model
 from service.core.database import Connection, Database
-from service.core.domain.access import Principal
+from service.core.domain.access import Principal, Scope
 from service.core.domain.jobs import Checkpoint
 from service.core.errors import Forbidden, InvalidRequest, StorageUnavailable
 from service.core.object_keys import job_prefix
 from service.core.repositories.access import AccessRepository
+from service.core.repositories.aliases import AliasRepository
 from service.core.repositories.audit import record
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.embedders import EmbedderRepository
@@ -41,22 +42,18 @@ class ModelService:
         ]
 
     def get(self, principal: Principal, name: str) -> Model:
-        """Raises ModelNotFound."""
+        """The model itself where the name is an alias. Raises ModelNotFound."""
         with self._database.snapshot() as connection:
-            if base := RegistryRepository(connection).find_base(name):
-                return Model.from_base(base)
-            if embedder := EmbedderRepository(connection).find(name):
-                return Model.from_base(embedder)
-            if tuned := ModelRepository(connection, principal.scope).find_usable(name):
-                return Model.from_tuned(tuned)
-            if checkpoint := CheckpointRepository(connection, principal.scope).find_usable(name):
-                return _checkpoint_model(connection, checkpoint)
-        raise model_not_found(name)
+            meanings = list(RegistryRepository(connection).meanings(name, principal.scope))
+            for meaning in meanings:
+                if found := find_model(connection, principal.scope, meaning):
+                    return found
+        raise model_not_found(*meanings)
 
     def delete(self, principal: Principal, name: str) -> None:
         """Forget a tuned model with its checkpoints, then delete what its job stored.
 
-        Raises ModelNotFound, and Forbidden for a base.
+        Raises ModelNotFound, Forbidden for a base, and InvalidRequest for a checkpoint or an alias.
         """
         with self._database.transaction() as connection:
             operators = RegistryRepository(connection).find_base(name)
@@ -66,6 +63,7 @@ class ModelService:
                 raise InvalidRequest(
                     f"{name!r} is a checkpoint; it is deleted with its model.", param="model"
                 )
+            _check_no_alias(connection, principal.scope, name)
             model = ModelRepository(connection, principal.scope).delete(name)
             record(connection, principal, "model.deleted", name)
         self._delete_objects(job_prefix(model.project_id, model.job_id))
@@ -76,6 +74,31 @@ class ModelService:
             self._store.delete_prefix(prefix)
         except StorageUnavailable:
             logger.warning("objects below %s stay behind: the store does not answer", prefix)
+
+
+def find_model(connection: Connection, scope: Scope, name: str) -> Model | None:
+    """What has this very name, if the project can use it: aliases are none."""
+    if base := RegistryRepository(connection).find_base(name):
+        return Model.from_base(base)
+    if embedder := EmbedderRepository(connection).find(name):
+        return Model.from_base(embedder)
+    if tuned := ModelRepository(connection, scope).find_usable(name):
+        return Model.from_tuned(tuned)
+    if checkpoint := CheckpointRepository(connection, scope).find_usable(name):
+        return _checkpoint_model(connection, checkpoint)
+    return None
+
+
+def _check_no_alias(connection: Connection, scope: Scope, name: str) -> None:
+    """Who deletes an alias does not want to lose the model."""
+    if ModelRepository(connection, scope).find(name) is None and (
+        alias := AliasRepository(connection, scope).find(name)
+    ):
+        raise InvalidRequest(
+            f"{name!r} is an alias of {alias.target!r}. DELETE /v1/models/aliases/{name} deletes "
+            "the alias alone; name the model itself to delete that.",
+            param="model",
+        )
 
 
 def _checkpoint_model(connection: Connection, checkpoint: Checkpoint) -> Model:

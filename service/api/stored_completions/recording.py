@@ -21,8 +21,6 @@ class StorableRequest(Protocol):
     """What recording reads of a request."""
 
     @property
-    def model(self) -> str: ...
-    @property
     def messages(self) -> Sequence[BaseModel]: ...
     @property
     def store(self) -> bool | None: ...
@@ -106,7 +104,7 @@ class AnswerRecorder:
         with self._database.transaction() as connection:
             StoredCompletionRepository(connection, principal.scope).add(
                 answer["id"],
-                model=request.model,
+                model=answer["model"],
                 messages=messages,
                 answer=answer,
                 metadata=request.metadata,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.methods import Method
 from service.core.domain.models import Delta
 from service.core.domain.tunings import TuningSpec
@@ -96,6 +97,7 @@ class FineTuningJob:
     reserved_model_name: str
     """The tuned name, fixed at creation and public once the job has succeeded."""
     metadata: Mapping[str, str] | None
+    integrations: tuple[WandbIntegration, ...]
     result_files: tuple[str, ...]
     trained_tokens: int | None
     artefacts: Mapping[str, str]

@@ -62,9 +62,22 @@ class CheckpointPermission:
 
 
 @dataclass(frozen=True)
+class ModelAlias:
+    """A further name of a project for something that can answer."""
+
+    id: str
+    name: str
+    target: str
+    """A model's name, or another alias."""
+    created_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True)
 class ResolvedModel:
     """What a public model name means at this moment; a request is pinned to it."""
 
     name: str
+    """Of what answers, which an alias is not."""
     base: Base
     delta: Delta | None

@@ -7,15 +7,17 @@ ServiceError
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   ├── GraderUnavailable
 │   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
+│   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
-│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed
+│   ├── LimitReached · EncryptionUnavailable · WebhookTestFailed · NameTaken · AliasCycle
 │   └── InvalidIdempotencyKey · IdempotencyKeyReused
 ├── Unauthorized (401) · Forbidden (403)
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
 │       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
 │       OperationNotFound
+│       IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -58,6 +60,7 @@ from service.core.errors.files import (
     UploadNotFound,
     UploadNotPending,
 )
+from service.core.errors.integrations import IntegrationNotFound, IntegrationUnavailable
 from service.core.errors.jobs import (
     BatchNotCancellable,
     BatchNotFound,
@@ -80,6 +83,7 @@ from service.core.errors.operations import (
     OperationNotCancellable,
     OperationNotFound,
 )
+from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
     ChatTemplateError,
@@ -110,6 +114,8 @@ from service.core.errors.webhooks import AddressRefused, WebhookNotFound, Webhoo
 __all__ = [
     "AdapterCorrupt",
     "AddressRefused",
+    "AliasCycle",
+    "AliasNotFound",
     "BatchNotCancellable",
     "BatchNotFound",
     "ChatTemplateError",
@@ -132,6 +138,8 @@ __all__ = [
     "IdempotencyKeyReused",
     "InfrastructureFailed",
     "InvalidAdapter",
+    "IntegrationNotFound",
+    "IntegrationUnavailable",
     "InvalidCursor",
     "InvalidHyperparameter",
     "InvalidIdempotencyKey",
@@ -147,6 +155,7 @@ __all__ = [
     "MethodNotAllowed",
     "MissingParameter",
     "ModelNotFound",
+    "NameTaken",
     "NoTrainableTokens",
     "NotFound",
     "OperationNotCancellable",

@@ -42,11 +42,11 @@ class EmbedderRepository:
         ).first()
         return None if row is None else _to_domain(row)
 
-    def get(self, name: str) -> EmbeddingModel:
-        """Raises ModelNotFound."""
-        found = self.find(name)
+    def get(self, *meanings: str) -> EmbeddingModel:
+        """The first of a name's meanings that is one. Raises ModelNotFound."""
+        found = next(filter(None, map(self.find, meanings)), None)
         if found is None:
-            raise ModelNotFound(f"There is no embedding model {name!r}.", param="model")
+            raise ModelNotFound(f"There is no embedding model {meanings[0]!r}.", param="model")
         return found
 
     def first(self) -> EmbeddingModel:

@@ -1,6 +1,6 @@
 """Jobs of one project. Every status move is a compare-and-set along the life cycle's table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, sel
 
 from service.core.database import database_now
 from service.core.domain.access import Scope
+from service.core.domain.integrations import WandbIntegration
 from service.core.domain.jobs import (
     DataFacts,
     FineTuningJob,
@@ -60,6 +61,7 @@ class JobRepository:
         tuning: TuningSpec,
         reserved_model_name: str,
         metadata: dict[str, str] | None,
+        integrations: Sequence[WandbIntegration] = (),
         request_hash: str | None = None,
         method: Method | None = None,
         start: StartPoint | None = None,
@@ -88,6 +90,7 @@ class JobRepository:
                 exact=exact,
                 reserved_model_name=reserved_model_name,
                 metadata=metadata,
+                integrations=[asdict(integration) for integration in integrations],
                 request_hash=request_hash,
                 result_files=[],
                 attempts=0,
@@ -112,6 +115,15 @@ class JobRepository:
         if row is None:
             raise JobNotFound(f"Could not find fine tune: {job_id}", param="fine_tuning_job_id")
         return _to_domain(row)
+
+    def reserves(self, model_name: str) -> bool:
+        """Whether an unfinished job will publish a model of this name."""
+        query = select(jobs.c.id).where(
+            jobs.c.reserved_model_name == model_name,
+            jobs.c.project_id == self._scope.project_id,
+            jobs.c.status.not_in(sorted(TERMINAL)),
+        )
+        return self._connection.execute(query).first() is not None
 
     def find_repeated(self, request_hash: str, *, within_seconds: float) -> FineTuningJob | None:
         """The newest job that the same request made lately; None when there is none."""
@@ -226,6 +238,10 @@ def _to_domain(row: Row[Any]) -> FineTuningJob:
         exact=row.exact,
         reserved_model_name=row.reserved_model_name,
         metadata=row.metadata,
+        integrations=tuple(
+            WandbIntegration(**{**stored, "tags": tuple(stored["tags"])})
+            for stored in row.integrations or ()
+        ),
         result_files=tuple(row.result_files),
         artefacts=row.artefacts or {},
         trained_tokens=row.trained_tokens,

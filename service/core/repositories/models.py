@@ -22,6 +22,7 @@ class ModelRepository:
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._connection = connection
         self._scope = scope
+        self._registry = RegistryRepository(connection)
 
     def add(self, name: str, *, base: str, base_digest: str, job_id: str, delta: Delta) -> None:
         """Publish: from the commit on, the name answers."""
@@ -82,39 +83,49 @@ class ModelRepository:
 
         Raises ModelNotFound.
         """
-        if RegistryRepository(self._connection).find_base(name) is not None:
-            return None
-        base_name, delta = self._find_delta(name)
-        embedder = EmbedderRepository(self._connection).find(base_name)
-        return None if embedder is None else (embedder, delta)
+        meanings = list(self._registry.meanings(name, self._scope))
+        for meaning in meanings:
+            if self._registry.find_base(meaning) is not None:
+                return None
+            if found := self._find_delta(meaning):
+                embedder = EmbedderRepository(self._connection).find(found[0])
+                return None if embedder is None else (embedder, found[1])
+        raise model_not_found(*meanings)
 
     def resolve(self, name: str) -> ResolvedModel:
-        """What `name` means now: a base, or a tuned model or checkpoint on one.
+        """What `name` means now: a base, a tuned model, a checkpoint or an alias of one.
 
         Raises ModelNotFound, and InvalidRequest for a head on an embedding model.
         """
-        registry = RegistryRepository(self._connection)
-        base = registry.find_base(name)
+        meanings = list(self._registry.meanings(name, self._scope))
+        for meaning in meanings:
+            if found := self._resolve_name(meaning):
+                return found
+        raise model_not_found(*meanings)
+
+    def _resolve_name(self, name: str) -> ResolvedModel | None:
+        """Raises InvalidRequest."""
+        base = self._registry.find_base(name)
         if base is not None:
             return ResolvedModel(name, base, None)
-        base_name, delta = self._find_delta(name)
-        base = registry.find_base(base_name)
-        if base is None and EmbedderRepository(self._connection).find(base_name) is not None:
+        found = self._find_delta(name)
+        if found is None:
+            return None
+        base = self._registry.find_base(found[0])
+        if base is None and EmbedderRepository(self._connection).find(found[0]) is not None:
             raise InvalidRequest(
                 f"{name!r} answers with labels and not with text; POST it to /v1/classify.",
                 param="model",
             )
-        if base is None:
-            raise model_not_found(name)
-        return ResolvedModel(name, base, delta)
+        return None if base is None else ResolvedModel(name, base, found[1])
 
-    def _find_delta(self, name: str) -> tuple[str, Delta]:
+    def _find_delta(self, name: str) -> tuple[str, Delta] | None:
         tuned = self.find_usable(name)
         if tuned is not None:
             return tuned.base, tuned.delta
         checkpoint = CheckpointRepository(self._connection, self._scope).find_usable(name)
         if checkpoint is None:
-            raise model_not_found(name)
+            return None
         base = self._connection.scalar(select(jobs.c.base).where(jobs.c.id == checkpoint.job_id))
         return str(base), checkpoint.delta
 
@@ -123,7 +134,14 @@ class ModelRepository:
         return or_(own, is_granted(models.c.name, self._scope))
 
 
-def model_not_found(name: str) -> ModelNotFound:
+def model_not_found(name: str, *meanings: str) -> ModelNotFound:
+    """`meanings` are what the name is an alias of, the last of them being no model."""
+    if meanings:
+        return ModelNotFound(
+            f"The alias {name!r} means {meanings[-1]!r}, which does not exist or which you do not "
+            "have access to. Point it at another model with POST /v1/models/aliases, or delete it.",
+            param="model",
+        )
     return ModelNotFound(
         f"The model {name!r} does not exist or you do not have access to it. "
         "GET /v1/models lists those you can use.",

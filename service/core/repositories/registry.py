@@ -1,12 +1,17 @@
-"""Engines and the bases they hold. The operator's rows, shared by all tenants: no scope."""
+"""Engines, the bases they hold, and what names mean. The operator's rows, shared by all tenants, so
+no scope; a project's aliases come in through their own repository."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from service.core.database import database_now
+from service.core.domain.access import Scope
 from service.core.domain.models import Base
 from service.core.engine_protocol import EngineRole, EngineState
+from service.core.repositories.aliases import AliasRepository
+from service.core.repositories.base_aliases import BaseAliasRepository
 from service.core.repositories.embedders import EmbedderRepository
 from service.core.tables import bases, engines
 
@@ -87,6 +92,20 @@ class RegistryRepository:
     def find_base(self, name: str) -> Base | None:
         row = self._connection.execute(select(bases).where(bases.c.name == name)).first()
         return None if row is None else _to_domain(row)
+
+    def meanings(self, name: str, scope: Scope) -> Iterator[str]:
+        """The name itself, then what it is an alias of, and so on. The first of them that names a
+        model is meant, so that no alias ever hides a model. A project's alias comes before the
+        operator's of the same name. A circle ends where it closes."""
+        own = AliasRepository(self._connection, scope)
+        shared = BaseAliasRepository(self._connection)
+        seen: set[str] = set()
+        meaning: str | None = name
+        while meaning is not None and meaning not in seen:
+            yield meaning
+            seen.add(meaning)
+            alias = own.find(meaning)
+            meaning = alias.target if alias else shared.find_target(meaning)
 
     def list_bases(self) -> list[Base]:
         """The operator's order: the default base first."""

@@ -15,6 +15,7 @@ from service.core.sandbox.linux import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
+    set_hostname,
     unshare,
 )
 
@@ -49,6 +50,7 @@ def isolate() -> None:
     if status:
         number = os.waitstatus_to_exitcode(status)
         raise OSError(number, f"write the user map: {os.strerror(number)}")
+    set_hostname("grader")
 
 
 def _map(pid: int, uid: int, gid: int, *, is_root: bool) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ _START = (
     "from service.core.sandbox.launcher import main; del sys.path[0]; main()"
 )
 _ANSWER_BYTES = 64 * 1024
+_SHOWN_CHARACTERS = 10_000
 _GRACE_SECONDS = 20.0
 """For starting and making the sandbox on a busy machine; the launcher itself keeps the time of what
 runs in it."""
@@ -53,7 +55,7 @@ class Sandbox:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._slots = asyncio.Semaphore(len(os.sched_getaffinity(0)))
+        self._slots = asyncio.Semaphore(_cores())
 
     async def call(
         self, source: str, *, sample: Mapping[str, object], item: Mapping[str, object]
@@ -87,13 +89,30 @@ class Sandbox:
         if code > SIGNALLED:
             name = signal.Signals(code - SIGNALLED).name
             raise CallFailed(f"The grader's process was ended by {name}.")
-        try:
-            told = json.loads(answer)
-            if "fault" in told:
-                raise CallFailed(str(told["fault"]))
-            return float(told["reward"])
-        except (ValueError, TypeError, KeyError):
-            raise CallFailed("The grader's process ended without an answer.") from None
+        return _read_answer(answer)
+
+
+def _read_answer(answer: bytes) -> float:
+    """Nothing in it can be relied on: the function may write where the answer goes."""
+    try:
+        told = json.loads(answer)
+        if "fault" in told:
+            raise CallFailed(_shown(str(told["fault"])))
+        reward = float(told["reward"])
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
+        raise CallFailed("The grader's process ended without an answer.") from None
+    if not math.isfinite(reward):
+        raise CallFailed("The grader's answer is no finite number.")
+    return reward
+
+
+def _shown(text: str) -> str:
+    """Without what no JSON and no database can hold: lone surrogates and NUL."""
+    return text[:_SHOWN_CHARACTERS].encode(errors="replace").decode().replace("\0", "")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 async def _launch(content: bytes, seconds: float) -> tuple[int, bytes, bytes]:
@@ -107,20 +126,20 @@ async def _launch(content: bytes, seconds: float) -> tuple[int, bytes, bytes]:
         cwd="/",
         start_new_session=True,
     )
+    feeding = asyncio.create_task(_feed(process, content))
     try:
         async with asyncio.timeout(seconds):
-            feeding = asyncio.create_task(_feed(process, content))
             answer = await _read(process.stdout)
             if len(answer) > _ANSWER_BYTES:
                 _kill(process)
             why = await _read(process.stderr)
-            await feeding
             return await process.wait(), answer, why
     except TimeoutError:
         return LATE, b"", b""
     finally:
+        feeding.cancel()
         _kill(process)
-        await process.wait()
+        await asyncio.gather(feeding, process.wait(), return_exceptions=True)
 
 
 async def _feed(process: asyncio.subprocess.Process, content: bytes) -> None:

@@ -1,12 +1,13 @@
 """The schema, as SQLAlchemy tables. Migrations make it; a test holds the two equal.
 
 Every table of tenants' rows has `project_id NOT NULL`. The exceptions belong to the operator:
-`organizations` and `projects` themselves, and `bases`, `embedding_models` and `engines`, which all
-tenants share.
+`organizations` and `projects` themselves, and `bases`, `base_aliases`, `embedding_models` and
+`engines`, which all tenants share.
 Times are seconds since 1970 by the database's clock.
 """
 
 from service.core.tables.access import api_keys, audit, organizations, projects
+from service.core.tables.aliases import base_aliases, model_aliases
 from service.core.tables.batches import batch_blocks, batches
 from service.core.tables.completions import (
     idempotency_keys,
@@ -15,6 +16,7 @@ from service.core.tables.completions import (
 )
 from service.core.tables.files import files, upload_parts, uploads
 from service.core.tables.fleet import bases, embedding_models, engines
+from service.core.tables.integrations import integration_secrets
 from service.core.tables.jobs import (
     checkpoint_permissions,
     checkpoints,
@@ -33,6 +35,7 @@ __all__ = [
     "OPERATOR_TABLES",
     "api_keys",
     "audit",
+    "base_aliases",
     "bases",
     "batch_blocks",
     "batches",
@@ -42,10 +45,12 @@ __all__ = [
     "engines",
     "files",
     "idempotency_keys",
+    "integration_secrets",
     "job_events",
     "job_metadata",
     "jobs",
     "metadata",
+    "model_aliases",
     "models",
     "operations",
     "organizations",

@@ -42,6 +42,7 @@ jobs = Table(
     Column("exact", Boolean, nullable=False, default=False, server_default=false()),
     Column("reserved_model_name", String(256), nullable=False, unique=True),
     Column("metadata", JSON(none_as_null=True)),
+    Column("integrations", JSON(none_as_null=True)),
     Column("request_hash", String(64)),
     Column("result_files", JSON, nullable=False),
     Column("trained_tokens", BigInteger),

@@ -11,7 +11,9 @@ metadata = MetaData(
     }
 )
 
-OPERATOR_TABLES = frozenset({"organizations", "projects", "bases", "embedding_models", "engines"})
+OPERATOR_TABLES = frozenset(
+    {"organizations", "projects", "bases", "base_aliases", "embedding_models", "engines"}
+)
 
 Id = String(64)
 # SQLite gives autoincrement only to a column whose type is exactly INTEGER

@@ -185,13 +185,14 @@ def test_both_clients_offer_the_same_operations_with_the_same_parameters() -> No
             "files": client.files,
             "jobs": client.fine_tuning.jobs,
             "models": client.models,
+            "aliases": client.models.aliases,
             "completions": client.chat.completions,
         }
         return {
             f"{name}.{method}": list(inspect.signature(getattr(resource, method)).parameters)
             for name, resource in resources.items()
             for method in dir(resource)
-            if not method.startswith("_")
+            if not method.startswith("_") and callable(getattr(resource, method))
         }
 
     server = ScriptedServer()

@@ -83,6 +83,7 @@ def owned(
     with api.database.transaction() as connection:
         scope = tenant.principal.scope
         emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+    http.post("/v1/models/aliases", json={"alias": "ft:foreign::1", "model": FAKE_BASE.name})
     deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
     return {
         "file_id": file["id"],
@@ -96,6 +97,7 @@ def owned(
         "upload_id": upload["id"],
         "webhook_delivery_id": deliveries["data"][0]["id"],
         "batch_id": batch["id"],
+        "alias": "ft:foreign::1",
     }
 
 

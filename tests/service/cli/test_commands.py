@@ -12,10 +12,13 @@ from typer.testing import CliRunner, Result
 
 from service.cli import app
 from service.cli.checks import PACKAGES
-from service.core.errors import ConfigurationError, NotFound
+from service.core.database import Database
+from service.core.errors import AliasNotFound, ConfigurationError, NotFound
+from service.core.repositories.registry import RegistryRepository
 from service.core.settings import Settings
 from service.supervisor.stack import resolve
 from service.supervisor.state import load_or_create_state, load_state
+from tests.fakes.engine import FAKE_BASE, FakeEngine
 
 ROOT = Path(__file__).resolve().parents[3]
 Command = Callable[..., Result]
@@ -167,3 +170,29 @@ def test_state_of_an_earlier_up_is_left_alone(installed: Command, tmp_path: Path
     installed("keys", "create")
 
     assert json.loads((tmp_path / "state.json").read_text()) == before
+
+
+def test_bases_get_further_names_and_lose_them(installed: Command, tmp_path: Path) -> None:
+    settings = resolve(Settings.from_environment(), load_or_create_state(tmp_path))
+    database = Database(settings.database_url)
+    with database.transaction() as connection:
+        RegistryRepository(connection).report(FakeEngine().state())
+    database.dispose()
+
+    installed("models", "alias", "gpt-4o-mini", FAKE_BASE.name)
+
+    assert installed("models", "aliases").output == f"gpt-4o-mini  {FAKE_BASE.name}\n"
+    for name, base in (("x", "nothing"), (FAKE_BASE.name, FAKE_BASE.name), ("imports", "x")):
+        with pytest.raises(ConfigurationError):
+            installed("models", "alias", name, base)
+    installed("models", "unalias", "gpt-4o-mini")
+    assert installed("models", "aliases").output == ""
+    with pytest.raises(AliasNotFound):
+        installed("models", "unalias", "gpt-4o-mini")
+
+
+def test_no_base_has_the_name_of_a_route(call: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNERY_BASE_MODELS", "aliases=package:x")
+
+    with pytest.raises(ConfigurationError, match="aliases"):
+        call("models", "list")

@@ -1,5 +1,7 @@
 """Repositories: pages are complete, cursors strict, and nobody sees another project's rows."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from service.core.database import Database
@@ -16,6 +18,7 @@ from service.core.errors import (
     ModelNotFound,
 )
 from service.core.repositories.access import AccessRepository
+from service.core.repositories.aliases import AliasRepository
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
 from service.core.repositories.files import FileRepository
@@ -224,3 +227,21 @@ def test_a_revoked_key_opens_nothing(database: Database, scope: Scope) -> None:
         access.revoke_key(key_id)
         assert access.find_principal("h") is None
         assert access.find_principal("other") is None
+
+
+def test_aliases_set_at_once_are_one_and_the_later_one_holds(
+    database: Database, scope: Scope
+) -> None:
+    targets = [f"target-{number}" for number in range(4)]
+
+    def point(target: str) -> None:
+        with database.transaction() as connection:
+            AliasRepository(connection, scope).set("prod", target)
+
+    with ThreadPoolExecutor(len(targets)) as threads:
+        list(threads.map(point, targets))
+
+    with database.snapshot() as connection:
+        page = AliasRepository(connection, scope).list(after=None, limit=10)
+    assert [alias.name for alias in page.items] == ["prod"]
+    assert page.items[0].target in targets

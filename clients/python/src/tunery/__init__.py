@@ -39,6 +39,7 @@ from tunery._types import (
     JobEvent,
     JobProgress,
     Model,
+    ModelAlias,
     Page,
     Usage,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "JobProgress",
     "Listing",
     "Model",
+    "ModelAlias",
     "NotFoundError",
     "Page",
     "PayloadTooLargeError",

@@ -25,6 +25,7 @@ from tunery._types import (
     JobEvent,
     Listed,
     Model,
+    ModelAlias,
     Page,
 )
 from tunery._uploads import FileSource, OnProgress
@@ -195,11 +196,33 @@ class AsyncFineTuning:
         self.jobs = AsyncJobs(driver)
 
 
+class AsyncAliases:
+    """Further names of models."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+
+    async def set(self, alias: str, *, model: str) -> ModelAlias:
+        """Give a model a further name, or point the name at another model."""
+        return await self._driver.perform(model_calls.set_alias(alias, model))
+
+    def list(
+        self, *, limit: int | None = None, after: str | None = None
+    ) -> AsyncListing[ModelAlias]:
+        """All aliases, newest first; `limit` is the size of a page."""
+        return AsyncListing(self._driver, model_calls.list_aliases(limit=limit, after=after))
+
+    async def delete(self, alias: str) -> Deleted:
+        """Delete the name; the model stays."""
+        return await self._driver.perform(model_calls.delete_alias(alias))
+
+
 class AsyncModels:
     """Bases, tuned models and their checkpoints."""
 
     def __init__(self, driver: _Driver) -> None:
         self._driver = driver
+        self.aliases = AsyncAliases(driver)
 
     def list(self) -> AsyncListing[Model]:
         """The default base first, then other bases, then tuned models, newest first."""

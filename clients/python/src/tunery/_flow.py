@@ -29,6 +29,8 @@ class Call(Generic[T]):
     """Sent as JSON."""
     upload: Upload | None = None
     """Sent as a form, in place of `body`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Beside those of every request, or in their place."""
     is_streamed: bool = False
     """The answer's body is left unread."""
 

@@ -24,7 +24,7 @@ def perform(call: Call[T], config: ClientConfig) -> Flow[T]:
     """
     key = f"tunery-{uuid4().hex}" if call.method == "POST" else None
     for retry in count():
-        outcome = yield Send(call, _headers(config, key, retry))
+        outcome = yield Send(call, {**_headers(config, key, retry), **call.headers})
         assert outcome is not None  # drivers answer a Send with what came of it
         if isinstance(outcome, httpx2.Response) and outcome.is_success:
             return _parsed(call, outcome)

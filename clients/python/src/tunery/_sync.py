@@ -25,6 +25,7 @@ from tunery._types import (
     JobEvent,
     Listed,
     Model,
+    ModelAlias,
     Page,
 )
 from tunery._uploads import FileSource, OnProgress
@@ -33,7 +34,7 @@ T = TypeVar("T")
 L = TypeVar("L", bound=Listed)
 
 
-class _Driver:
+class Driver:
     """Carries out the steps of flows."""
 
     def __init__(self, config: ClientConfig, http: httpx2.Client) -> None:
@@ -71,7 +72,7 @@ class _Driver:
 class Listing(Generic[L]):
     """A list on the server; iterating it fetches page after page."""
 
-    def __init__(self, driver: _Driver, call: Call[Page[L]]) -> None:
+    def __init__(self, driver: Driver, call: Call[Page[L]]) -> None:
         self._driver = driver
         self._call = call
 
@@ -92,7 +93,7 @@ class Listing(Generic[L]):
 class Files:
     """Data sets, and what jobs write."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def upload(
@@ -129,7 +130,7 @@ class Files:
 class Jobs:
     """Fine-tuning jobs."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def create(self, **request: Unpack[job_calls.JobRequest]) -> FineTuningJob:
@@ -188,15 +189,35 @@ class Jobs:
 class FineTuning:
     """Training."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         self.jobs = Jobs(driver)
+
+
+class Aliases:
+    """Further names of models."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def set(self, alias: str, *, model: str) -> ModelAlias:
+        """Give a model a further name, or point the name at another model."""
+        return self._driver.perform(model_calls.set_alias(alias, model))
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> Listing[ModelAlias]:
+        """All aliases, newest first; `limit` is the size of a page."""
+        return Listing(self._driver, model_calls.list_aliases(limit=limit, after=after))
+
+    def delete(self, alias: str) -> Deleted:
+        """Delete the name; the model stays."""
+        return self._driver.perform(model_calls.delete_alias(alias))
 
 
 class Models:
     """Bases, tuned models and their checkpoints."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self.aliases = Aliases(driver)
 
     def list(self) -> Listing[Model]:
         """The default base first, then other bases, then tuned models, newest first."""
@@ -213,7 +234,7 @@ class Models:
 class Completions:
     """Answers of a model to a conversation."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def create(self, **request: Unpack[chat_calls.ChatRequest]) -> ChatCompletion:
@@ -228,7 +249,7 @@ class Completions:
 class Chat:
     """Conversations."""
 
-    def __init__(self, driver: _Driver) -> None:
+    def __init__(self, driver: Driver) -> None:
         self.completions = Completions(driver)
 
 
@@ -252,8 +273,10 @@ class Tunery:
         config = configure(base_url=base_url, api_key=api_key, max_retries=max_retries)
         self._http = http_client or httpx2.Client(timeout=timeout)
         self._is_ours = http_client is None
-        driver = _Driver(config, self._http)
+        driver = Driver(config, self._http)
         self.base_url = config.base_url
+        self.perform = driver.perform
+        """Carries out any operation, for what builds on this client."""
         self.files = Files(driver)
         self.fine_tuning = FineTuning(driver)
         self.models = Models(driver)

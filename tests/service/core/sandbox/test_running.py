@@ -113,6 +113,7 @@ def test_the_environment_and_the_command_line_hold_nothing(
     monkeypatch.setenv("TUNERY_INTERNAL_TOKEN", "secret-in-the-environment")
     lines = [
         "import os, sys",
+        "assert os.uname().nodename == 'grader'",
         "assert 'secret' not in repr((dict(os.environ), sys.argv, sys.orig_argv))",
         "return len({*os.environ} - {'LC_CTYPE'})",
     ]
@@ -225,6 +226,32 @@ def test_an_answer_without_end_is_cut_off(limits: Limits) -> None:
     """The file that answers go to is the stranger's as well."""
     told = fault(body("import os", "while True: os.write(3, bytes(10 ** 6))"), limits)
     assert "ended" in told
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"reward": NaN}',
+        '{"reward": 1e999}',
+        '{"reward": 1' + "0" * 400 + "}",
+        '{"reward": "x"}',
+        '{"reward": [1]}',
+        '["fault"]',
+        "null",
+        "[" * 5000,
+        '{"reward": 1}{"reward": 1}',
+    ],
+)
+def test_a_forged_answer_is_a_number_or_a_fault(answer: str, limits: Limits) -> None:
+    lines = ["import os", f"os.write(3, {answer.encode()!r})", "os._exit(0)"]
+    assert "answer" in fault(body(*lines), limits)
+
+
+def test_what_is_told_can_be_told_on(limits: Limits) -> None:
+    told = fault(body(r"raise ValueError('\ud800 and \0')"), limits)
+    assert "ValueError: ? and" in told
+    told.encode()
+    assert "\0" not in told
 
 
 def test_other_files_of_the_process_are_closed(limits: Limits) -> None:

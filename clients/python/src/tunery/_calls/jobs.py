@@ -1,6 +1,6 @@
 """Operations on fine-tuning jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Required, TypedDict
 
 from tunery._calls.parts import cursor, merged, reading, segment
@@ -22,6 +22,8 @@ class JobRequest(TypedDict, total=False):
     metadata: Mapping[str, str] | None
     method: Mapping[str, Any]
     """`{"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}}` and the like."""
+    integrations: Sequence[Mapping[str, Any]]
+    """`[{"type": "wandb", "wandb": {"project": "…"}}]`"""
     tuning: Mapping[str, Any]
     """What is trained, `{"type": "lora", "rank": 16}` by default."""
     extra_body: Mapping[str, Any]

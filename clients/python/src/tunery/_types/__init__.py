@@ -19,7 +19,7 @@ from tunery._types.jobs import (
     JobEvent,
     JobProgress,
 )
-from tunery._types.models import Model
+from tunery._types.models import Model, ModelAlias
 
 __all__ = [
     "APIObject",
@@ -39,6 +39,7 @@ __all__ = [
     "JobProgress",
     "Listed",
     "Model",
+    "ModelAlias",
     "Page",
     "Usage",
 ]

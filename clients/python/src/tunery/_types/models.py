@@ -9,3 +9,11 @@ class Model(Listed):
     created: int
     """Unix seconds."""
     owned_by: str
+
+
+class ModelAlias(Listed):
+    """A further name of a model."""
+
+    alias: str
+    model: str
+    """What it means: a model, or another alias."""

@@ -1,0 +1,1 @@
+"""What a job reports to outside while it trains."""

@@ -1,0 +1,1 @@
+"""Keys for services that jobs report to: stored, never shown again."""
