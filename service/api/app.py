@@ -61,33 +61,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, job_records, permissions, graders, models, chat),
-        *(
-            completions,
-            embeddings,
-            classify,
-            stored_completions,
-            batches,
-            webhooks,
-            internal,
-            health,
-        ),
-        files,
-        uploads,
-        fine_tuning,
-        permissions,
-        graders,
-        aliases,
-        models,
-        chat,
-        completions,
-        embeddings,
-        stored_completions,
-        batches,
-        webhooks,
-        integrations,
-        internal,
-        health,
+        *(files, uploads, fine_tuning, job_records, permissions, graders, aliases, models, chat),
+        *(completions, embeddings, classify, stored_completions, batches, webhooks, integrations),
+        *(internal, health),
     ):
         app.include_router(router)
     upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)

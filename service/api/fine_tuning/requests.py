@@ -14,7 +14,7 @@ from service.core import hyperparameters as domain
 from service.core.domain.integrations import WandbIntegration
 from service.core.domain.methods import Method as DomainMethod
 from service.core.domain.tunings import TuningSpec
-from service.core.errors import InvalidHyperparameter, UnsupportedParameter
+from service.core.errors import InvalidHyperparameter
 
 FileId = Annotated[str, Field(min_length=1, max_length=64)]
 

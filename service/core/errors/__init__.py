@@ -77,13 +77,13 @@ from service.core.errors.jobs import (
     PermissionNotFound,
     RecordNotFound,
 )
+from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.operations import (
     ExportRefused,
     InvalidAdapter,
     OperationNotCancellable,
     OperationNotFound,
 )
-from service.core.errors.models import AliasCycle, AliasNotFound, NameTaken
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
     ChatTemplateError,
@@ -137,9 +137,9 @@ __all__ = [
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",
-    "InvalidAdapter",
     "IntegrationNotFound",
     "IntegrationUnavailable",
+    "InvalidAdapter",
     "InvalidCursor",
     "InvalidHyperparameter",
     "InvalidIdempotencyKey",
