@@ -14,6 +14,7 @@ from service.api.chat.routes import router as chat
 from service.api.classify.routes import router as classify
 from service.api.completions.routes import router as completions
 from service.api.embeddings.routes import router as embeddings
+from service.api.estimates.routes import router as estimates
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.record_routes import router as job_records
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         *(files, uploads, fine_tuning, job_records, permissions, graders, aliases, models, chat),
         *(completions, embeddings, classify, stored_completions, batches, webhooks, integrations),
-        *(internal, health),
+        *(estimates, internal, health),
     ):
         app.include_router(router)
     upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)

@@ -6,7 +6,7 @@ and runs one pass of training, so at least one decode step lies between two micr
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.core.engine_protocol import (
@@ -24,6 +24,7 @@ from service.core.engine_protocol import (
     SessionOpened,
 )
 from service.core.errors import EngineOverloaded, EngineUnavailable, ModelNotFound
+from service.engine.calibration import CalibrationBook, SelfCalibration, TrainingWatch
 from service.engine.classification import BaseReader, ClassificationQueue, EmbedderReader
 from service.engine.embedding import EmbeddingQueue, LoadedEmbedder
 from service.engine.generation.frames import FrameCollector
@@ -58,8 +59,13 @@ class Engine:
         limits: EngineLimits,
         identity: EngineIdentity,
         embedders: Sequence[LoadedEmbedder] = (),
+        *,
+        books: Mapping[str, CalibrationBook] | None = None,
+        measures_itself: bool = False,
     ) -> None:
-        """Raises ConfigurationError for a base whose architecture is not supported."""
+        """`books`, by base, take what is measured; `measures_itself` fills them while idle.
+
+        Raises ConfigurationError for a base whose architecture is not supported."""
         self._bases = tuple(bases)
         self._source = source
         self._limits = limits
@@ -81,9 +87,17 @@ class Engine:
         by_name = {embedder.state.name: embedder for embedder in embedders}
         self._sessions = TrainingSessions(variants, by_name, source, limits, self._lock, self._wake)
         self._storing = ThreadPoolExecutor(_STORING_THREADS, thread_name_prefix="engine-store")
+        self._books = dict(books or {})
         self._training = TrainingLoop(
-            self._sessions, sink, limits, self._lock, self._storing, self._streams
+            self._sessions,
+            sink,
+            limits,
+            self._lock,
+            self._storing,
+            self._streams,
+            TrainingWatch(self._books),
         )
+        self._calibrating = SelfCalibration(self._books if measures_itself else {}, variants)
         self._embedders = tuple(embedder.state for embedder in embedders)
         self._embeddings = EmbeddingQueue(embedders)
         self._classifying = ClassificationQueue(
@@ -179,6 +193,7 @@ class Engine:
             loaded_adapters=self._source.loaded_ids(),
             active_streams=active,
             embedders=self._embedders,
+            calibrations=tuple(book.calibration() for book in self._books.values()),
         )
 
     # The step loop
@@ -227,6 +242,18 @@ class Engine:
             self._classifying.step()
         streaming = any(streams.active for streams in self._streams.values())
         self._training.step(streaming=streaming)
+        self._measure_if_idle(streaming=streaming)
+
+    def _measure_if_idle(self, *, streaming: bool) -> None:
+        with self._lock:
+            is_idle = not (streaming or self._has_work_held() or self._sessions.open_sessions)
+        if not is_idle:
+            self._calibrating.interrupt()
+            return
+        if not self._calibrating.is_running:
+            for book in self._books.values():
+                book.note_resident()
+        self._calibrating.step()
 
     def _add(self, request: AddRequest, sink: FrameSink) -> None:
         streams = self._streams.get(request.model.base)

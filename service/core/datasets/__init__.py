@@ -4,6 +4,7 @@ from service.core.datasets.encoding import EncodedRow, encode_row
 from service.core.datasets.examining import Examination, examine
 from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.fitting import LengthLimit
+from service.core.datasets.kinds import ROW_KINDS, minimum_examples
 from service.core.datasets.lines import numbered_lines
 from service.core.datasets.reader import read_rows
 from service.core.datasets.report import Report, invalid_file
@@ -20,6 +21,7 @@ from service.core.datasets.rows import (
 from service.core.datasets.seen import SeenRows
 
 __all__ = [
+    "ROW_KINDS",
     "BadLine",
     "ChatRow",
     "CompletionRow",
@@ -39,6 +41,7 @@ __all__ = [
     "encode_row",
     "examine",
     "invalid_file",
+    "minimum_examples",
     "numbered_lines",
     "read_rows",
 ]

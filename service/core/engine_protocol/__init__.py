@@ -19,6 +19,12 @@ Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBo
 a class of `service.core.errors`; `failures` turns one into the other.
 """
 
+from service.core.engine_protocol.calibration import (
+    Calibration,
+    Law,
+    ModelShapes,
+    NamedShape,
+)
 from service.core.engine_protocol.classification import Classified, ClassifyRequest
 from service.core.engine_protocol.embedding import (
     Embedded,
@@ -99,6 +105,7 @@ __all__ = [
     "AddRequest",
     "BaseState",
     "BradleyTerry",
+    "Calibration",
     "Classification",
     "Classified",
     "ClassifyRequest",
@@ -128,10 +135,13 @@ __all__ = [
     "HeadTuning",
     "Ipo",
     "LabelExtras",
+    "Law",
     "LoraTuning",
     "Loss",
     "Message",
     "ModelRef",
+    "ModelShapes",
+    "NamedShape",
     "OpenSession",
     "OptimStep",
     "OptimStepDone",

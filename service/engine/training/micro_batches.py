@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.core.batching import cut_sizes
 from service.core.engine_protocol import TrainingRow
 
 
@@ -27,13 +28,9 @@ def cut(rows: Sequence[TrainingRow], limit_tokens: int) -> list[MicroBatch]:
     groups: dict[int, list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault(row.group, []).append(index)
-    batches: list[list[int]] = []
-    room = 0
-    for members in groups.values():
-        size = sum(len(rows[i].tokens) for i in members)
-        if not batches or size > room:
-            batches.append([])
-            room = limit_tokens
-        batches[-1] += members
-        room -= size
+    members = list(groups.values())
+    sizes = [sum(len(rows[i].tokens) for i in group) for group in members]
+    batches = [
+        [i for g in batch for i in members[g]] for batch in cut_sizes(sizes, limit=limit_tokens)
+    ]
     return [MicroBatch(tuple(rows[i] for i in batch), tuple(batch)) for batch in batches]
