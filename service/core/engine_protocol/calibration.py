@@ -33,8 +33,8 @@ class ModelShapes(Message):
     """(out, in) of what an adapter may sit on."""
     layers: tuple[int, ...]
     """Parameters of each decoder layer; empty where they are not to be told apart."""
-    behind: int
-    """Parameters that `last_n_layers` trains beside them: the last norm, and a head of its own."""
+    behind: tuple[NamedShape, ...]
+    """What `last_n_layers` trains beside them: the last norm, and a head of its own."""
     hidden: int
     vocabulary: int
     element_bytes: int

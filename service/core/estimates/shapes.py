@@ -98,8 +98,8 @@ def _partial(tuning: PartialTuningSpec, shapes: ModelShapes) -> Trained:
             f"this base has {layers} layers, fewer than {last}; 'full' trains all of it",
             param="tuning.last_n_layers",
         )
-    total = sum(shapes.layers[layers - last :]) + shapes.behind if last else 0
-    named: dict[str, int] = {}
+    total = sum(shapes.layers[layers - last :])
+    named = {shape.name: prod(shape.shape) for shape in shapes.behind} if last else {}
     for pattern in tuning.trainable:
         found = {
             name: prod(shape.shape)

@@ -1,9 +1,10 @@
 """Sizes of a base as the api is told them."""
 
-import itertools
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import pairwise
+from math import prod
 
 from transformers import PreTrainedModel
 
@@ -18,35 +19,30 @@ _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 def shapes_of(model: PreTrainedModel, linears: LinearShapes, *, element_bytes: int) -> ModelShapes:
     config = model.config.get_text_config()
     parameters = {name: tuple(tensor.shape) for name, tensor in model.named_parameters()}
-    sizes = {name: tensor.numel() for name, tensor in model.named_parameters()}
-    ends = _sizes_of_last_layers(model, sizes, int(config.num_hidden_layers))
+    layers, behind = _last_layers(model, int(config.num_hidden_layers))
     return ModelShapes(
         parameters=_grouped(parameters),
         linears=_grouped(linears),
-        layers=tuple(after - before for before, after in itertools.pairwise(ends))[::-1],
-        behind=ends[0] if ends else 0,
+        layers=tuple(sum(prod(parameters[name]) for name in names) for names in layers),
+        behind=_grouped({name: parameters[name] for name in behind}),
         hidden=int(config.hidden_size),
         vocabulary=int(config.vocab_size),
         element_bytes=element_bytes,
     )
 
 
-def _sizes_of_last_layers(
-    model: PreTrainedModel, sizes: Mapping[str, int], layers: int
-) -> list[int]:
-    """What `last_n_layers` trains for 0, 1, … layers; empty where they are not to be told apart."""
+def _last_layers(model: PreTrainedModel, layers: int) -> tuple[list[set[str]], set[str]]:
+    """Names of each layer's parameters, and of what is trained behind the last; nothing where the
+    layers are not to be told apart."""
     try:
         found = [
-            sum(
-                sizes[name] for name in select_parameters(model, PartialTuning(last_n_layers=count))
-            )
-            for count in range(1, layers + 1)
+            set(select_parameters(model, PartialTuning(last_n_layers=count)))
+            for count in range(layers, 0, -1)
         ]
     except InvalidHyperparameter:
-        return []
-    # Of equal layers: what remains below the first is what lies behind the layers.
-    last = found[0] - (found[1] - found[0]) if len(found) > 1 else 0
-    return [max(0, last), *found]
+        return [], set()
+    behind = {name for name in found[-1] if not _NUMBER.search(name)}
+    return [more - fewer for more, fewer in pairwise([*found, behind])], behind
 
 
 def _grouped(shapes: Mapping[str, tuple[int, ...]]) -> tuple[NamedShape, ...]:
