@@ -53,12 +53,14 @@ check: setup
 	$(BIN)/lint-imports
 	$(BIN)/python -m service.api.openapi --check
 	$(BIN)/python docs/generate_settings.py --check
+	$(BIN)/python docs/generate_operations.py --check
 
 # --- upkeep ---
 
 UV := uv==0.13.9
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header pyproject.toml requirements/build.in
+PINS := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header
+COMPILE := $(BIN)/uv $(PINS) pyproject.toml requirements/build.in
 STACK := clients/python/pyproject.toml --extra api --extra worker --extra engine \
 	--extra embedded
 SAME := --constraints requirements/runtime.txt
@@ -69,6 +71,9 @@ lock: $(BIN)/python
 	$(COMPILE) $(STACK) --output-file requirements/runtime.txt
 	$(COMPILE) $(STACK) --extra dev $(SAME) --output-file requirements/dev.txt
 	$(COMPILE) --extra api --extra worker $(SAME) --output-file requirements/services.txt
+	$(BIN)/uv $(PINS) requirements/contract-openai-2.in --output-file requirements/contract-openai-2.txt
+	$(BIN)/uv $(PINS) requirements/contract-ecosystem.in \
+		--output-file requirements/contract-ecosystem.txt
 	$(COMPILE) requirements/default-base.in --extra engine $(SAME) \
 		--output-file requirements/engine.txt
 

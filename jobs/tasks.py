@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from jobs.batches.run import run_batch
+from jobs.models import exporting, importing
+from jobs.runner import file_report
 from jobs.runner.attempt import claim_best, claim_subject, work_on
 from jobs.runner.resources import WorkerProcess
 from jobs.runner.training import train_job
@@ -53,6 +55,32 @@ def batch(_batch_id: str, process: WorkerProcess) -> None:
             resources.doorbell.try_ring_due()
 
 
+def import_model(_import_id: str, process: WorkerProcess) -> None:
+    """One attempt at the best import, which need not be the one that rang."""
+    with process.open() as resources, drained_by_signal() as control:
+        claim = claim_best(resources, WorkKind.IMPORT)
+        if claim is not None:
+            work_on(resources, claim, control, importing.import_model)
+            resources.doorbell.try_ring_due()
+
+
+def export_model(_export_id: str, process: WorkerProcess) -> None:
+    """One attempt at the best export, which need not be the one that rang."""
+    with process.open() as resources, drained_by_signal() as control:
+        claim = claim_best(resources, WorkKind.EXPORT)
+        if claim is not None:
+            work_on(resources, claim, control, exporting.export_model)
+            resources.doorbell.try_ring_due()
+
+
+def report_on_file(report_id: str, process: WorkerProcess) -> None:
+    """Examine a file, whether or not it is trained on."""
+    with process.open() as resources, drained_by_signal() as control:
+        claim = claim_subject(resources, WorkKind.FILE_REPORT, report_id)
+        if claim is not None:
+            work_on(resources, claim, control, file_report.report_on_file)
+
+
 def tasks_of(process: WorkerProcess) -> Mapping[str, Task]:
     """The allow-list of a worker, by the names that the queue's producer uses."""
     return {
@@ -60,4 +88,7 @@ def tasks_of(process: WorkerProcess) -> Mapping[str, Task]:
         TASKS[WorkKind.TRAINING]: partial(train, process=process),
         TASKS[WorkKind.WEBHOOK]: partial(deliver_webhook, process=process),
         TASKS[WorkKind.BATCH]: partial(batch, process=process),
+        TASKS[WorkKind.IMPORT]: partial(import_model, process=process),
+        TASKS[WorkKind.EXPORT]: partial(export_model, process=process),
+        TASKS[WorkKind.FILE_REPORT]: partial(report_on_file, process=process),
     }

@@ -43,10 +43,12 @@ def api(
 
 
 @pytest.fixture(scope="session")
-def engine(api: RunningApi, text_codec: TextCodec) -> Iterator[FakeEngine]:
+def engine(
+    api: RunningApi, text_codec: TextCodec, object_store: ObjectStore
+) -> Iterator[FakeEngine]:
     """An engine in the api's registry. Tests that stop or break one start their own."""
     answers = {FAKE_BASE.name: text_codec.encode("I am the base.")}
-    fake = FakeEngine(answers=answers, embedders=[FAKE_EMBEDDER])
+    fake = FakeEngine(answers=answers, embedders=[FAKE_EMBEDDER], store=object_store)
     with served_fake(fake), reporting(api, fake):
         yield fake
 

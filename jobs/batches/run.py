@@ -115,7 +115,7 @@ def _answer(attempt: Attempt, batch: Batch) -> BatchStatus:
         if not watch.goes_on():
             return BatchStatus.CANCELLED
         number += 1
-    return BatchStatus.COMPLETED
+    return BatchStatus.EXPIRED if batch.has_expired else BatchStatus.COMPLETED
 
 
 class _Watch:
@@ -142,10 +142,22 @@ class _Watch:
 
 def _expire_rest(attempt: Attempt, batch: Batch, number: int, rest: Iterator[BatchLine]) -> None:
     message = "This request could not be executed before the completion window expired."
+    _note_expiry(attempt, batch)
     while some := list(islice(rest, _EXPIRED_AT_ONCE)):
         expired = [unanswered(line, "batch_expired", message) for line in some]
         store_block(attempt, batch, number, expired)
         number += 1
+
+
+def _note_expiry(attempt: Attempt, batch: Batch) -> None:
+    """Before the first line says so: an attempt that follows this one finds no line left, and must
+    not take that for success."""
+
+    def note() -> None:
+        with attempt.writing() as connection:
+            BatchRepository(connection, attempt.scope).note_expiry(batch.id)
+
+    patiently(attempt.control, note)
 
 
 def _note_progress(attempt: Attempt) -> None:

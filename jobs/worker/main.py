@@ -43,6 +43,7 @@ def _slots(settings: Settings, name: str) -> list[tuple[str, WorkKind]]:
     slots = [(f"{name}-train-{n}", WorkKind.TRAINING) for n in range(settings.training_slots)]
     slots += [(f"{name}-short-{n}", WorkKind.VALIDATION) for n in range(settings.short_slots)]
     slots += [(f"{name}-batch-{n}", WorkKind.BATCH) for n in range(settings.batch_slots)]
+    slots += [(f"{name}-hook-{n}", WorkKind.WEBHOOK) for n in range(settings.webhook_slots)]
     return slots + [(f"{name}-models-{n}", WorkKind.IMPORT) for n in range(settings.model_slots)]
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from service.api import error_handlers
 from service.api.aliases.routes import router as aliases
@@ -13,8 +13,10 @@ from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.classify.routes import router as classify
 from service.api.completions.routes import router as completions
+from service.api.dependencies import refuse_unknown_query
 from service.api.embeddings.routes import router as embeddings
 from service.api.estimates.routes import router as estimates
+from service.api.exports.routes import router as exports
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
 from service.api.fine_tuning.record_routes import router as job_records
@@ -22,11 +24,14 @@ from service.api.fine_tuning.routes import router as fine_tuning
 from service.api.graders.routes import router as graders
 from service.api.health.routes import router as health
 from service.api.idempotency import IdempotencyKeys
+from service.api.imports.routes import router as imports
 from service.api.integrations.routes import router as integrations
 from service.api.internal.routes import router as internal
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.permissions.routes import router as permissions
+from service.api.previews.routes import router as previews
+from service.api.reports.routes import router as reports
 from service.api.resources import Resources, State
 from service.api.stored_completions.routes import router as stored_completions
 from service.api.uploads.routes import PARTS_PATH
@@ -57,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # its page loads scripts from a CDN
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(refuse_unknown_query)],
         responses={"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}},
         generate_unique_id_function=lambda route: route.name,
     )
@@ -65,6 +71,28 @@ def create_app(settings: Settings) -> FastAPI:
         *(files, uploads, fine_tuning, job_records, permissions, graders, aliases, models, chat),
         *(completions, embeddings, classify, stored_completions, batches, webhooks, integrations),
         *(estimates, internal, health),
+        files,
+        uploads,
+        reports,
+        fine_tuning,
+        job_records,
+        previews,
+        permissions,
+        graders,
+        aliases,
+        imports,
+        exports,
+        models,
+        chat,
+        completions,
+        embeddings,
+        classify,
+        stored_completions,
+        batches,
+        webhooks,
+        integrations,
+        internal,
+        health,
     ):
         app.include_router(router)
     upload_paths = (re.compile(UPLOAD_PATH), PARTS_PATH)

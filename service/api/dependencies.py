@@ -9,12 +9,21 @@ import math
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 from service.api.resources import Resources
 from service.api.wire import MAX_METADATA_PAIRS
 from service.core.domain.access import Principal
-from service.core.errors import InvalidRequest, RateLimitExceeded, Unauthorized
+from service.core.errors import (
+    DatabaseUnavailable,
+    InvalidRequest,
+    RateLimitExceeded,
+    Unauthorized,
+    UnsupportedParameter,
+)
 from service.core.internal_calls import PROJECT_HEADER
 from service.core.rate_limits import Share
 from service.core.repositories.access import AccessRepository
@@ -38,6 +47,26 @@ def find_principal(resources: Resources, key: str) -> Principal | None:
     hashed = hash_api_key(key, resources.settings)
     with resources.database.snapshot() as connection:
         return AccessRepository(connection).find_principal(hashed)
+
+
+def find_caller(scope: Scope) -> Principal | None:
+    """Whose key a request carries, for what is decided before a route asks. Blocks."""
+    resources: Resources = scope["state"]["resources"]
+    kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    return find_principal(resources, token.strip()) if kind.lower() == "bearer" else None
+
+
+def admit_caller(scope: Scope) -> None:
+    """Note who calls and count the request, where no route has done so: the address is unknown, or
+    the body was refused before it. Blocks."""
+    try:
+        principal = find_caller(scope)
+    except DatabaseUnavailable:
+        return  # the answer goes out without
+    if principal is not None:
+        resources: Resources = scope["state"]["resources"]
+        scope["state"]["organization"] = principal.scope.organization
+        scope["state"]["rate_limits"] = resources.rate_limits.admit(principal.scope.project_id)
 
 
 def get_principal(
@@ -129,6 +158,20 @@ async def get_metadata_filter(request: Request) -> dict[str, str]:
             f"Nothing has more than {MAX_METADATA_PAIRS} pairs of metadata.", param="metadata"
         )
     return pairs
+
+
+async def refuse_unknown_query(request: Request) -> None:
+    """A misspelt filter must not be taken for none. Raises UnsupportedParameter."""
+    if not request.query_params:
+        return
+    known = {field.alias for field in get_flat_params(request.scope["route"].dependant)}
+    for name in request.query_params:
+        if name.partition("[")[0] not in known:
+            raise UnsupportedParameter(
+                f"Unsupported parameter: '{name}'. This address does not take it in the query; "
+                "leave it out.",
+                param=name,
+            )
 
 
 MetadataDep = Annotated[dict[str, str], Depends(get_metadata_filter)]

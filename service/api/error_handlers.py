@@ -90,7 +90,16 @@ def _framework_error(request: Request, error: Exception) -> Response:
     known = kinds.get(error.status_code, InvalidRequest("The body could not be read."))
     response = error_response(known)
     response.headers.update(error.headers or {})
+    if error.status_code == 405 and (described := _methods_of(request)):
+        response.headers["allow"] = ", ".join(described)
     return response
+
+
+def _methods_of(request: Request) -> list[str]:
+    """What the address takes if it takes anything, as described: the framework names the methods of
+    one route alone."""
+    address = getattr(request.scope.get("route"), "path_format", None)
+    return sorted(method.upper() for method in request.app.openapi()["paths"].get(address, ()))
 
 
 def _invalid_request(_request: Request, error: Exception) -> Response:

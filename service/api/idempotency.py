@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
-from service.api.dependencies import find_principal
+from service.api.dependencies import find_caller
 from service.api.error_handlers import UNEXPECTED, error_json, error_response
 from service.api.middleware import replay_body
 from service.api.resources import Resources
@@ -218,9 +218,8 @@ async def _use_key(scope: HttpScope, key: str, body: bytes) -> "_HeldKey | Respo
     Raises InvalidIdempotencyKey, IdempotencyKeyReused, IdempotencyKeyInUse, DatabaseUnavailable.
     """
     resources: Resources = scope["state"]["resources"]
-    kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
-    principal = await run_sync(find_principal, resources, token.strip())
-    if principal is None or kind.lower() != "bearer":
+    principal = await run_sync(find_caller, scope)
+    if principal is None:
         return None
     if not 0 < len(key) <= _MAX_KEY_CHARACTERS or "\x00" in key:
         raise InvalidIdempotencyKey(

@@ -7,10 +7,12 @@ import time
 from collections.abc import Sequence
 
 import structlog
+from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.dependencies import admit_caller
 from service.api.error_handlers import UNEXPECTED, error_response
 from service.core.errors import PayloadTooLarge
 from service.core.ids import new_request_id
@@ -68,6 +70,8 @@ class _Exchange:
             headers["openai-version"] = "2020-10-01"
             headers["openai-processing-ms"] = str(self._elapsed_ms())
             state = self._scope.get("state", {})
+            if "rate_limits" not in state and self._scope["path"].startswith("/v1/"):
+                await run_sync(admit_caller, self._scope)
             if "organization" in state:
                 headers["openai-organization"] = state["organization"]
             if "rate_limits" in state:

@@ -10,14 +10,10 @@ UNSUPPORTED = "unsupported_parameter"
 
 REASONS: dict[str, str] = {
     "audio": "Models here answer in text only.",
-    "function_call": "It is the old form of 'tool_choice'; use that.",
-    "functions": "It is the old form of 'tools'; use that.",
     "modalities": "Models here answer in text only.",
     "moderation": "Nothing here moderates.",
     "prediction": "Predicted output makes nothing faster here; leave it out.",
-    "reasoning_effort": "How long a model here reasons is its own affair.",
     "service_tier": "There is one tier: leave it out, or say 'auto' or 'default'.",
-    "store": "Completions are not stored.",
     "suffix": "Models here continue a text; they do not fill a gap before a suffix.",
     "verbosity": "Ask for short or long answers in the messages.",
     "web_search_options": "Models here do not search the web.",

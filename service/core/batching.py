@@ -5,6 +5,8 @@ import hashlib
 import random
 from collections.abc import Sequence
 
+from service.core.shared_beginnings import Tokens, packed_tokens
+
 
 def derived_seed(purpose: str, *numbers: int) -> int:
     """64 bits that depend on all that is given and on nothing else."""
@@ -37,9 +39,19 @@ def choose_replayed(sizes: Sequence[int], *, own: int, ratio: float, seed: int) 
     return chosen
 
 
-def cut_sizes(sizes: Sequence[int], *, limit: int) -> list[list[int]]:
-    """Places of groups that are computed together, in order; one longer than the limit is alone."""
-    return _fill(range(len(sizes)), sizes, limit)
+def cut_groups(groups: Sequence[Sequence[Tokens]], *, limit: int, share: bool) -> list[list[int]]:
+    """Places of groups of rows that are computed together, in order, filled up to `limit` computed
+    tokens; a group longer than that is alone. `share`: what rows begin with in common is computed
+    once."""
+    batches: list[list[int]] = []
+    for place, group in enumerate(groups):
+        if batches:
+            rows = [row for member in batches[-1] for row in groups[member]]
+            if packed_tokens([*rows, *group], share=share) <= limit:
+                batches[-1].append(place)
+                continue
+        batches.append([place])
+    return batches
 
 
 def _fill(order: Sequence[int], sizes: Sequence[int], limit: int) -> list[list[int]]:

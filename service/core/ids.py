@@ -34,6 +34,10 @@ def new_export_id() -> str:
     return f"export_{_random(24)}"
 
 
+def new_report_id() -> str:
+    return f"report_{_random(24)}"
+
+
 def new_batch_request_id() -> str:
     return f"batch_req_{_random(24)}"
 

@@ -49,6 +49,21 @@ def state_prefix(project_id: str, job_id: str, epoch: int, step: int) -> str:
     return f"{attempt_prefix(project_id, job_id, epoch)}{step_name(step)}/state"
 
 
+def import_prefix(project_id: str, import_id: str, epoch: int) -> str:
+    """Ends in `/`; an imported adapter, as one attempt stored it, with its manifest."""
+    return f"p/{project_id}/imports/{import_id}/e{epoch}/"
+
+
+def export_prefix(project_id: str, export_id: str, epoch: int) -> str:
+    """Ends in `/`; what one attempt at an export has stored."""
+    return f"p/{project_id}/exports/{export_id}/e{epoch}/"
+
+
+def origin_prefix(key: str) -> str:
+    """Ends in `/`; everything that the import has stored which stored `key`."""
+    return "/".join(key.split("/")[:4]) + "/"
+
+
 def base_text_key(base_digest: str) -> str:
     """TextAssets of a base, published by the engines that hold it."""
     return f"bases/{base_digest}/text.json"

@@ -27,6 +27,7 @@ TASKS: dict[WorkKind, str] = {
     WorkKind.BATCH: "jobs.tasks.batch",
     WorkKind.IMPORT: "jobs.tasks.import_model",
     WorkKind.EXPORT: "jobs.tasks.export_model",
+    WorkKind.FILE_REPORT: "jobs.tasks.report_on_file",
 }
 """The allow-list: a worker refuses every other function name, whoever wrote it into Redis."""
 
@@ -38,16 +39,18 @@ _UNBOUNDED_SECONDS = 30 * 24 * 3600
 
 def queue_name(kind: WorkKind, pool: str) -> str:
     """`train.<pool>` for training, `batch` for batches, which take hours, `models` for imports and
-    exports, which take minutes; everything short shares one queue, so that validation never waits
-    behind any of them."""
+    exports, which take minutes, `webhooks` for what takes as long as a receiver likes; everything
+    short shares one queue, so that validation never waits behind any of them."""
     match kind:
         case WorkKind.TRAINING:
             return f"train.{pool}"
         case WorkKind.BATCH:
             return "batch"
+        case WorkKind.WEBHOOK:
+            return "webhooks"
         case WorkKind.IMPORT | WorkKind.EXPORT:
             return "models"
-        case WorkKind.VALIDATION | WorkKind.WEBHOOK:
+        case WorkKind.VALIDATION | WorkKind.FILE_REPORT:
             return "short"
 
 

@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     """A job's rows are cut into micro-batches of this size by that job alone, never by load."""
     adapter_memory_bytes: int = Field(1024**3, ge=0)
     """RAM for served adapters; the least recently used leaves first."""
+    activation_memory_bytes: int = Field(4 * 1024**3, ge=0)
+    """Micro-batches that would keep more than this for their backward compute every layer a second
+    time instead: slower, in a fraction of the memory."""
     overlay_memory_bytes: int = Field(4 * 1024**3, ge=0)
     """Memory for the replaced weights of served full and partial models, on each base; the least
     recently used leaves first."""
@@ -157,6 +160,8 @@ class Settings(BaseSettings):
     """RQ workers for validation and other short work."""
     batch_slots: int = Field(1, ge=1)
     """Batches that a worker runs at once."""
+    webhook_slots: int = Field(1, ge=1)
+    """RQ workers that deliver webhooks; one that waits for a receiver delivers nothing else."""
     model_slots: int = Field(1, ge=1)
     """Imports and exports of models that a worker runs at once."""
     batch_concurrency: int = Field(16, ge=1)

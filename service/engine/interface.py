@@ -9,6 +9,7 @@ from typing import Protocol
 
 from service.core.engine_protocol import (
     AddRequest,
+    BaseShapes,
     Classified,
     ClassifyRequest,
     CommandBatch,
@@ -16,7 +17,11 @@ from service.core.engine_protocol import (
     Embedded,
     EmbedRequest,
     EngineState,
+    ExportRequest,
+    ExportState,
     OpenSession,
+    Probed,
+    ProbeRequest,
     ResultBatch,
     SessionOpened,
     StepFrame,
@@ -24,6 +29,31 @@ from service.core.engine_protocol import (
 
 FrameSink = Callable[[StepFrame], None]
 """Called by the step loop's thread, once a step; must return at once."""
+
+
+class ArtefactCore(Protocol):
+    """What the front needs of an engine for models on their way in and out."""
+
+    def shapes(self, base: str) -> BaseShapes:
+        """What an adapter of this base must fit. Raises ModelNotFound."""
+
+    def probe(self, request: ProbeRequest) -> Probed:
+        """Load an adapter, and block until the rows are computed with it, without it, and by its
+        definition.
+
+        Raises ModelNotFound, AdapterCorrupt, UnsupportedParameter, InvalidRequest for rows the
+        model cannot take, StorageUnavailable, EngineOverloaded, EngineUnavailable.
+        """
+
+    def start_export(self, request: ExportRequest) -> ExportState:
+        """Begin an export, or find the one with this id. Raises what `probe` raises, and
+        ExportRefused for what this base cannot be written as."""
+
+    def export_state(self, export: str) -> ExportState:
+        """How far it is. Raises ExportLost."""
+
+    def cancel_export(self, export: str) -> None:
+        """Stop it and forget it; one that is unknown is no error."""
 
 
 class EngineCore(Protocol):
@@ -66,6 +96,10 @@ class EngineCore(Protocol):
 
         Raises ModelNotFound, EngineOverloaded, EngineUnavailable.
         """
+
+    @property
+    def artefacts(self) -> ArtefactCore:
+        """Imports and exports of models."""
 
     def classify(self, request: ClassifyRequest) -> Classified:
         """Block until the model's head has looked at every row.

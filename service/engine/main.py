@@ -13,7 +13,7 @@ from service.engine.bases import PreparedBase, load_prepared, prepare_base, publ
 from service.engine.beacon import Beacon
 from service.engine.calibration import CalibrationBook, shapes_of
 from service.engine.embedding import LoadedEmbedder, load_embedder, prepare_embedder
-from service.engine.export import ObjectStoreSink
+from service.engine.export import Exports, ObjectStoreSink
 from service.engine.front import EngineFront, bind_front
 from service.engine.parts import EngineIdentity, EngineLimits, LoadedBase
 from service.engine.scheduler import Engine
@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
             _load_embedder(name, source, settings, store)
             for name, source in settings.embedders.items()
         ]
-        adapters = _adapter_store(settings, store, bases)
+        adapters = _adapter_store(settings, store, bases, embedders)
         engine = _engine(settings, store, bases, adapters, embedders)
         front = EngineFront(engine, listener, settings, on_failure=stops.request)
         beacon = _beacon(engine, settings, stops)
@@ -93,10 +93,15 @@ def _publish(name: str, prepared: PreparedBase, store: ObjectStore) -> None:
 
 
 def _adapter_store(
-    settings: Settings, store: ObjectStore, bases: Sequence[LoadedBase]
+    settings: Settings,
+    store: ObjectStore,
+    bases: Sequence[LoadedBase],
+    embedders: Sequence[LoadedEmbedder],
 ) -> AdapterStore:
     # Before the step loop puts its own layers in the place of the bases' linear ones.
     shapes = {base.digest: linear_shapes(base.model) for base in bases}
+    # Heads alone are trained on embedding models; there is no layer to adapt.
+    shapes |= {embedder.state.digest: {} for embedder in embedders}
     return AdapterStore(
         store,
         disk=AdapterDisk(settings.cache_dir / "adapters", settings.adapter_disk_bytes),
@@ -114,6 +119,7 @@ def _engine(
 ) -> Engine:
     started = time.monotonic()
     sink = ObjectStoreSink(store)
+    exports = Exports(store, settings.cache_dir / "exports")
     books = {base.name: _book(base, settings) for base in bases}
     engine = Engine(
         bases,
@@ -122,6 +128,7 @@ def _engine(
         _limits(settings),
         _identity(settings),
         embedders,
+        exports,
         books=books,
         measures_itself=settings.self_calibration,
     )
@@ -145,6 +152,7 @@ def _limits(settings: Settings) -> EngineLimits:
         training_slots=settings.training_slots,
         micro_batch_tokens=settings.micro_batch_tokens,
         kv_cache_tokens=settings.kv_cache_tokens,
+        activation_bytes=settings.activation_memory_bytes,
         overlay_memory_bytes=settings.overlay_memory_bytes,
         session_seconds=settings.session_seconds,
     )

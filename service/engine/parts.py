@@ -7,6 +7,7 @@ disk and the object store, and run whatever is slow on threads of their own.
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -128,6 +129,8 @@ class LoadedBase:
     model: PreTrainedModel
     text: TextAssets | None = None
     """Its tokenizer, for guided answers alone; without it there are none."""
+    folder: Path | None = None
+    """Where its files lie, for exports alone; without it there are none."""
 
 
 class AdapterSource(Protocol):
@@ -192,6 +195,8 @@ class EngineLimits:
     kv_cache_tokens: int = 65_536
     """Positions in each base's paged cache."""
     kv_block_tokens: int = 16
+    activation_bytes: int = 4 * 1024**3
+    """A pass that would keep more for its backward computes its layers again instead."""
     overlay_memory_bytes: int = 4 * 1024**3
     """Variants of each base kept when nobody uses them."""
     session_seconds: float = 60.0

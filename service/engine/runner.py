@@ -7,7 +7,9 @@ decoder computes whole rows, that is, training and measuring.
 import copy
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +27,7 @@ from service.engine.fused import AnyHead, FusedDecoder, PlainHead
 from service.engine.generation.kv_cache import LayerShape
 from service.engine.layers import AdapterSwitch, RowPlan, TrainedRuns, swap_linears
 from service.engine.parts import LoadedBase
+from service.engine.recompute import ActivationSizes, replaying
 from service.engine.sharing import copy_with
 
 logger = logging.getLogger(__name__)
@@ -50,9 +53,15 @@ class PackedBatch:
 class BaseRunner:
     """A resident base, its linear layers and its attention replaced in place."""
 
-    def __init__(self, base: LoadedBase, *, use_fused: bool = True) -> None:
-        """Raises ConfigurationError when the packed pass and the model's own disagree."""
+    def __init__(
+        self, base: LoadedBase, *, use_fused: bool = True, activation_bytes: int = 4 * 1024**3
+    ) -> None:
+        """`activation_bytes`: a pass that would keep more for its backward computes its layers
+        again instead. Raises ConfigurationError when the packed pass and the model's own disagree.
+        """
         self.base = base
+        self._activation_bytes = activation_bytes
+        self._sizes = ActivationSizes.of(base.model, base.dtype)
         _refuse_length_dependent_rope(base)
         model = base.model
         self.vocabulary = int(model.config.get_text_config().vocab_size)
@@ -62,6 +71,8 @@ class BaseRunner:
         model.set_attn_implementation(IMPLEMENTATION)
         self._switch = AdapterSwitch()
         self._fused: FusedDecoder | None = None
+        self._frozen_part: FusedDecoder | None = None
+        """Below the lowest layer in training; `_decoder_above` goes on from there."""
         self.linears: Mapping[str, nn.Linear] = swap_linears(model, self._switch)
         self._decoder = model.base_model
         self._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
@@ -88,11 +99,21 @@ class BaseRunner:
         other._decoder = model.base_model
         other._head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         other.loss_head = other._read_loss_head()
-        is_trained = any(tensor.requires_grad for tensor in replaced.values())
-        # The fused layers know no gradient of the base's own weights.
-        has_fused = self._fused is not None and not is_trained
-        other._fused = FusedDecoder(model) if has_fused else None
+        other._fuse_again(is_trained=any(tensor.requires_grad for tensor in replaced.values()))
         return other
+
+    def _fuse_again(self, *, is_trained: bool) -> None:
+        """The fused layers know no gradient of the base's own weights, so they can be those alone
+        that lie below every trained one."""
+        model, had_fused = self.base.model, self._fused is not None
+        self._fused = self._frozen_part = None
+        if not had_fused:
+            return
+        if not is_trained:
+            self._fused = FusedDecoder(model)
+        elif (count := _frozen_layers(self._decoder)) > 0:
+            self._frozen_part = FusedDecoder(model, count=count)
+            self._decoder_above = _without_lowest(self._decoder, count)
 
     @property
     def is_fused(self) -> bool:
@@ -109,16 +130,44 @@ class BaseRunner:
             and (plan is None or (isinstance(plan, TrainedRuns) and plan.is_plain))
             and fused.fits(attention.layout)
         ):
-            return fused.hidden(batch.tokens, batch.positions, attention.layout, plan)
-        with self._switch.using(plan):
-            output = self._decoder(
-                input_ids=batch.tokens[None],
+            keeps = not self._is_too_long(batch, is_fused=True)
+            return fused.hidden(
+                batch.tokens, batch.positions, attention.layout, plan, keeps_insides=keeps
+            )
+        is_too_long = self._is_too_long(batch, is_fused=False)
+        replay = replaying(self.base.model, self._switch, plan) if is_too_long else nullcontext()
+        decoder, entry = self._enter(batch)
+        with replay, self._switch.using(plan):
+            output = decoder(
+                **entry,
                 position_ids=batch.positions[None],
                 use_cache=False,
                 packed=attention,
             )
         hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
+
+    def _enter(self, batch: PackedBatch) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+        """The model's own layers that are left to compute, and what they begin with."""
+        below, attention, plan = self._frozen_part, batch.attention, batch.adapters
+        if (
+            below is None
+            or not isinstance(attention, PackedRows)
+            or not (plan is None or (isinstance(plan, TrainedRuns) and plan.is_empty))
+            or not below.fits(attention.layout)
+        ):
+            return self._decoder, {"input_ids": batch.tokens[None]}
+        with torch.no_grad():
+            states = below.states(batch.tokens, batch.positions, attention.layout, None)
+        return self._decoder_above, {"inputs_embeds": states[None]}
+
+    def _is_too_long(self, batch: PackedBatch, *, is_fused: bool) -> bool:
+        """Whether what a backward needs of all layers would not fit."""
+        if not torch.is_grad_enabled() or not isinstance(batch.attention, PackedRows):
+            return False
+        layout = batch.attention.layout
+        kept = self._sizes.estimate(layout, len(batch.tokens), is_fused=is_fused)
+        return kept > self._activation_bytes
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """(rows, vocabulary) in fp32."""
@@ -202,6 +251,22 @@ class _LogitShape:
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         return logits
+
+
+def _frozen_layers(decoder: Any) -> int:
+    """Layers of the fused family below the lowest weight that is trained."""
+    if decoder.embed_tokens.weight.requires_grad:
+        return 0
+    trained = [any(p.requires_grad for p in layer.parameters()) for layer in decoder.layers]
+    return trained.index(True) if True in trained else len(trained)
+
+
+def _without_lowest(decoder: nn.Module, count: int) -> nn.Module:
+    """The same modules, but for the lowest layers."""
+    above = copy.copy(decoder)
+    layers: Any = decoder.layers
+    above._modules = {**decoder._modules, "layers": nn.ModuleList(list(layers)[count:])}
+    return above
 
 
 def _linear(model: PreTrainedModel, name: str) -> nn.Linear:

@@ -24,9 +24,11 @@ from service.core.engine_protocol import (
     SessionOpened,
 )
 from service.core.errors import EngineOverloaded, EngineUnavailable, ModelNotFound
+from service.engine.artefacts import Artefacts
 from service.engine.calibration import CalibrationBook, SelfCalibration, TrainingWatch
 from service.engine.classification import BaseReader, ClassificationQueue, EmbedderReader
 from service.engine.embedding import EmbeddingQueue, LoadedEmbedder
+from service.engine.export import Exports
 from service.engine.generation.frames import FrameCollector
 from service.engine.generation.streams import BaseStreams
 from service.engine.interface import FrameSink
@@ -37,6 +39,7 @@ from service.engine.parts import (
     EngineLimits,
     LoadedBase,
 )
+from service.engine.probing import LogitQueue, LogitRows
 from service.engine.runner import BaseRunner
 from service.engine.training.loop import TrainingLoop
 from service.engine.training.sessions import TrainingSessions
@@ -59,13 +62,16 @@ class Engine:
         limits: EngineLimits,
         identity: EngineIdentity,
         embedders: Sequence[LoadedEmbedder] = (),
+        exports: Exports | None = None,
         *,
         books: Mapping[str, CalibrationBook] | None = None,
         measures_itself: bool = False,
     ) -> None:
-        """`books`, by base, take what is measured; `measures_itself` fills them while idle.
+        """Without `exports` none are made. `books`, by base, take what is measured;
+        `measures_itself` fills them while idle.
 
-        Raises ConfigurationError for a base whose architecture is not supported."""
+        Raises ConfigurationError for a base whose architecture is not supported.
+        """
         self._bases = tuple(bases)
         self._source = source
         self._limits = limits
@@ -78,7 +84,11 @@ class Engine:
         self._failure: BaseException | None = None
         self._frames = FrameCollector()
         variants = {
-            base.name: Variants(BaseRunner(base), limits.overlay_memory_bytes) for base in bases
+            base.name: Variants(
+                BaseRunner(base, activation_bytes=limits.activation_bytes),
+                limits.overlay_memory_bytes,
+            )
+            for base in bases
         }
         self._streams = {
             name: BaseStreams(of_base, source, limits, self._frames, self._notify)
@@ -100,6 +110,8 @@ class Engine:
         self._calibrating = SelfCalibration(self._books if measures_itself else {}, variants)
         self._embedders = tuple(embedder.state for embedder in embedders)
         self._embeddings = EmbeddingQueue(embedders)
+        self._logits = LogitQueue()
+        self.artefacts = Artefacts(variants, source, exports or Exports(None), self._compute)
         self._classifying = ClassificationQueue(
             {
                 **{name: EmbedderReader(embedder) for name, embedder in by_name.items()},
@@ -127,6 +139,7 @@ class Engine:
             self._wake.notify_all()
         if self._thread.ident is not None:
             self._thread.join()
+        self.artefacts.close()
         self._storing.shutdown(wait=True)
 
     # EngineCore
@@ -212,7 +225,7 @@ class Engine:
         """Wait for work and apply what the front has posted; False when it is time to stop."""
         idle = min(_IDLE_SECONDS, self._limits.session_seconds / 4)
         with self._lock:
-            self._wake.wait_for(self._has_work_held, idle)
+            self._wake.wait_for(self._is_awake_held, idle)
             self._sessions.close_silent_held()
             posted, self._inbox = self._inbox, []
             goes_on = not self._is_stopping
@@ -221,11 +234,15 @@ class Engine:
             apply()
         return goes_on
 
+    def _is_awake_held(self) -> bool:
+        return self._calibrating.is_running or self._has_work_held()
+
     def _has_work_held(self) -> bool:
         return (
             self._is_stopping
             or bool(self._inbox)
             or self._embeddings.has_work
+            or self._logits.has_work
             or self._classifying.has_work
             or any(streams.can_step for streams in self._streams.values())
             or bool(self._sessions.ready_held())
@@ -238,6 +255,8 @@ class Engine:
         self._frames.flush()
         if self._embeddings.has_work:
             self._embeddings.step()
+        if self._logits.has_work:
+            self._logits.step()
         if self._classifying.has_work:
             self._classifying.step()
         streaming = any(streams.active for streams in self._streams.values())
@@ -254,6 +273,12 @@ class Engine:
             for book in self._books.values():
                 book.note_resident()
         self._calibrating.step()
+
+    def _compute(self, rows: LogitRows) -> None:
+        with self._lock:
+            self._check_alive()
+            self._logits.add(rows)
+            self._wake.notify_all()
 
     def _add(self, request: AddRequest, sink: FrameSink) -> None:
         streams = self._streams.get(request.model.base)
@@ -281,6 +306,7 @@ class Engine:
             posted, self._inbox = self._inbox, []
             self._sessions.close_all_held()
             self._embeddings.fail_all(error)
+            self._logits.fail_all(error)
         for apply in posted:
             apply()
         self._classifying.fail_all(error)

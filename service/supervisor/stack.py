@@ -105,8 +105,8 @@ def servers(given: Settings, resolved: Settings, state: State) -> list[Component
 
 def programs(given: Settings, resolved: Settings, state: State) -> list[Component]:
     """Our own processes; an engine only where none was given."""
-    slots = resolved.training_slots + resolved.short_slots
-    slots += resolved.batch_slots + resolved.model_slots
+    slots = resolved.training_slots + resolved.short_slots + resolved.batch_slots
+    slots += resolved.webhook_slots + resolved.model_slots
     components = [
         _program(
             "api",

@@ -18,8 +18,9 @@ from jobs.runner.codecs import Codecs
 from jobs.runner.control import AttemptControl
 from jobs.runner.resources import Resources, WorkerProcess
 from service.core.database import database_now
-from service.core.domain.work import WorkKind
+from service.core.domain.work import WorkKind, WorkRequest
 from service.core.internal_calls import PROJECT_HEADER
+from service.core.repositories.deliveries import DeliveryRepository
 from service.core.storage import ObjectStore
 from service.core.tables import batches, work
 from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
@@ -175,21 +176,40 @@ class Killed(BaseException):
 
 
 class Cut(AttemptControl):
-    """Calls something at the n-th look."""
+    """Calls something at the n-th look, which every write begins with too."""
 
     def __init__(self, looks: int, cut: Callable[[], None]) -> None:
         super().__init__()
         self._looks, self._cut = looks, cut
 
     def check(self) -> None:
+        self._look()
+        super().check()
+
+    def ask(self, request: WorkRequest | None) -> None:
+        self._look()
+        super().ask(request)
+
+    def _look(self) -> None:
         self._looks -= 1
         if self._looks == 0:
             self._cut()
-        super().check()
 
 
 def _kill() -> None:
     raise Killed
+
+
+def killed_at(looks: int, resources: Resources, batch: Batch) -> None:
+    """An attempt that dies at its n-th look, and the reconciler's round that finds it dead."""
+    with pytest.raises(Killed):
+        run(resources, batch, Cut(looks, _kill))
+    with resources.database.transaction() as connection:
+        mine = update(work).where(work.c.subject_id == batch.id)
+        connection.execute(mine.values(lease_until=database_now() - 1))
+    Reconciler(resources.database, resources.doorbell).round()
+    with resources.database.transaction() as connection:
+        connection.execute(mine.values(not_before=database_now() - 1, failures=0))
 
 
 def test_a_killed_attempt_goes_on_after_the_last_stored_line(
@@ -199,16 +219,9 @@ def test_a_killed_attempt_goes_on_after_the_last_stored_line(
     batch = create(sdk, *map(chat, ids))
     looks = 1
     while True:  # however often an attempt looks up: kill the one that has stored a block
-        with pytest.raises(Killed):
-            run(resources, batch, Cut(looks, _kill))
+        killed_at(looks, resources, batch)
         counts = sdk.batches.retrieve(batch.id).request_counts
         assert counts is not None
-        with resources.database.transaction() as connection:
-            mine = update(work).where(work.c.subject_id == batch.id)
-            connection.execute(mine.values(lease_until=database_now() - 1))
-        Reconciler(resources.database, resources.doorbell).round()
-        with resources.database.transaction() as connection:
-            connection.execute(mine.values(not_before=database_now() - 1, failures=0))
         if counts.completed:
             break
         looks += 1
@@ -254,13 +267,17 @@ def test_a_cancelled_batch_stops_with_what_it_has(
     assert sdk.batches.cancel(batch.id).status == "cancelled"
 
 
+def close_window(resources: Resources, batch: Batch) -> None:
+    with resources.database.transaction() as connection:
+        mine = update(batches).where(batches.c.id == batch.id)
+        connection.execute(mine.values(expires_at=database_now() - 1))
+
+
 def test_a_batch_past_its_window_expires_with_every_line_accounted_for(
     sdk: openai.OpenAI, resources: Resources
 ) -> None:
     batch = create(sdk, *(chat(f"ask-{n}") for n in range(20)))
-    with resources.database.transaction() as connection:
-        mine = update(batches).where(batches.c.id == batch.id)
-        connection.execute(mine.values(expires_at=database_now() - 1))
+    close_window(resources, batch)
 
     run(resources, batch)
 
@@ -269,6 +286,62 @@ def test_a_batch_past_its_window_expires_with_every_line_accounted_for(
     assert (expired.status, expired.output_file_id) == ("expired", None)
     assert [line["custom_id"] for line in lines] == [f"ask-{n}" for n in range(20)]
     assert {line["error"]["code"] for line in lines} == {"batch_expired"}
+
+
+def test_a_batch_killed_after_its_last_line_expired_is_no_success(
+    sdk: openai.OpenAI, resources: Resources
+) -> None:
+    batch = create(sdk, *(chat(f"ask-{n}") for n in range(20)))
+    close_window(resources, batch)
+    looks = 1
+    while True:  # until every line has its answer, and the batch has not
+        killed_at(looks, resources, batch)
+        counts = sdk.batches.retrieve(batch.id).request_counts
+        assert counts is not None
+        if counts.failed == 20:
+            break
+        looks += 1
+    assert sdk.batches.retrieve(batch.id).status == "in_progress"
+
+    run(resources, batch)
+
+    expired = sdk.batches.retrieve(batch.id)
+    assert (expired.status, expired.completed_at) == ("expired", None)
+    assert len(lines_of(sdk, expired.error_file_id)) == 20
+
+
+ENDINGS = ("completed", "failed", "expired", "cancelled")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_end_of_a_batch_is_told_by_webhook(
+    sdk: openai.OpenAI, tenant: Tenant, resources: Resources, ending: str
+) -> None:
+    hooks = {
+        name: sdk.webhooks.create(
+            name=name,
+            url="https://hooks.example/",
+            event_types=[f"batch.{name}"],  # type: ignore[list-item]
+        ).id
+        for name in ENDINGS
+    }
+    batch = create(sdk, "{not json" if ending == "failed" else chat("a"))
+    if ending == "expired":
+        close_window(resources, batch)
+    if ending == "cancelled":
+        sdk.batches.cancel(batch.id)
+
+    run(resources, batch)
+
+    assert sdk.batches.retrieve(batch.id).status == ending
+    for name, hook in hooks.items():
+        with resources.database.snapshot() as connection:
+            told = DeliveryRepository(connection, tenant.principal.scope).list(
+                hook, status=None, after=None, limit=10
+            )
+        bodies = [json.loads(delivery.body) for delivery in told.items]
+        wanted = [(f"batch.{ending}", batch.id)] if name == ending else []
+        assert [(body["type"], body["data"]["id"]) for body in bodies] == wanted
 
 
 def test_batches_are_listed_newest_first(sdk: openai.OpenAI) -> None:

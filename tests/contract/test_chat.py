@@ -167,6 +167,7 @@ def test_parts_and_messages_sent_back_as_received_are_taken(sdk: openai.OpenAI) 
         response_format={"type": "text"},
         logprobs=False,
         user="someone",
+        prompt_cache_key="conversation-1",
     )
 
     assert again.choices[0].finish_reason == "stop"

@@ -1,12 +1,14 @@
 """Options of chat completions: each changes what the engine is asked, or what is answered."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
+from service.api.refusals import REASONS
 from service.core.engine_protocol import Sampling
 from service.core.text import TextCodec
 from tests.contract.test_chat import ASK, BASE, collect
@@ -182,7 +184,7 @@ def test_a_bad_schema_is_refused_before_a_stream_begins(
         ({"service_tier": "flex"}, "unsupported_parameter", "service_tier"),
         ({"web_search_options": {}}, "unsupported_parameter", "web_search_options"),
         ({"functions": [{"name": "f"}]}, "unsupported_parameter", "functions"),
-        ({"function_call": {"name": "f"}}, "unsupported_parameter", "function_call"),
+        ({"function_call": {"name": "f"}}, "invalid_value", "tool_choice"),
         (
             {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
             "unsupported_parameter",
@@ -198,3 +200,16 @@ def test_what_is_refused_is_refused_by_its_name(
         sdk.chat.completions.create(model=BASE, messages=ASK, extra_body=changes)
 
     assert (caught.value.code, caught.value.param) == (code, param)
+
+
+@pytest.mark.parametrize("param", sorted(REASONS))
+def test_every_refusal_of_the_list_is_one_and_gives_its_reason(
+    sdk: openai.OpenAI, param: str
+) -> None:
+    ask: Any = {"prompt": "x"} if param == "suffix" else {"messages": ASK}
+    create: Any = sdk.completions.create if param == "suffix" else sdk.chat.completions.create
+
+    with pytest.raises(openai.BadRequestError, match=re.escape(REASONS[param])) as caught:
+        create(model=BASE, **ask, extra_body={param: "x"})
+
+    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", param)

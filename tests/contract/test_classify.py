@@ -96,7 +96,7 @@ def test_models_without_a_head_are_refused(
     api: RunningApi, tenant: Tenant, engine: FakeEngine, http: httpx2.Client
 ) -> None:
     tuned = publish(api, tenant, engine, None)
-    for model in (FAKE_BASE.name, tuned):
+    for model in (FAKE_BASE.name, FAKE_EMBEDDER.name, tuned):
         refused = http.post("/v1/classify", json={"model": model, "input": "a"})
         error = refused.json()["error"]
         assert (refused.status_code, error["param"]) == (400, "model")

@@ -16,10 +16,13 @@ from tests.fakes.engine import FakeEngine
 from tests.fakes.serving import served_fake
 from tests.running_api import RunningApi, api_settings, reporting, running_api
 from tests.servers.seaweedfs import S3Credentials
-from tests.service.core.text.families import FAMILIES
+from tests.service.core.text.families import FAMILIES, Family
 from tests.tiny_base import write_tokenizer
 
-FAMILY_NAMES = [family.name for family in FAMILIES]
+EFFORTFUL = Family("effortful", ("<|im_start|>", "<|im_end|>"), "<|im_start|>", "<|im_end|>")
+"""Its template says how long to reason."""
+BASES = (*FAMILIES, EFFORTFUL)
+FAMILY_NAMES = [family.name for family in BASES]
 CALLING = ["qwen-2.5", "mistral", "llama-3"]
 ARGUMENTS = '{"city": "Paris"}'
 WRITTEN = {
@@ -59,7 +62,7 @@ def codecs(object_store: ObjectStore) -> dict[str, TextCodec]:
     """By family, each published as a base's text."""
     object_store.ensure_bucket()
     made = {}
-    for family in FAMILIES:
+    for family in BASES:
         with tempfile.TemporaryDirectory() as folder:
             write_tokenizer(
                 Path(folder),
@@ -221,6 +224,106 @@ def test_a_call_is_guided_where_it_is_demanded_or_strict(
     if choice == "auto":  # of the two functions one is strict
         arguments = "parameters" if family == "llama-3" else "arguments"
         assert ["properties" in call["properties"][arguments] for call in calls] == [True, False]
+
+
+FUNCTIONS: Any = [tool["function"] for tool in TOOLS]
+
+
+@pytest.mark.parametrize("family", CALLING)
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_asks_with_functions_is_answered_with_a_function_call(
+    sdk: openai.OpenAI,
+    tool_engine: FakeEngine,
+    codecs: dict[str, TextCodec],
+    family: str,
+    stream: bool,
+) -> None:
+    say(tool_engine, codecs, family, WRITTEN[family])
+    ask: Any = {"model": family, "functions": FUNCTIONS, "store": True}
+
+    if stream:
+        pieces = list(sdk.chat.completions.create(messages=ASK, stream=True, **ask))
+        ends = [p.choices[0].finish_reason for p in pieces]
+        calls = [p.choices[0].delta.function_call for p in pieces]
+        written = [(call.name or "", call.arguments or "") for call in calls if call]
+        called = tuple("".join(parts) for parts in zip(*written, strict=True))
+        assert (called, ends[-1]) == (("weather", ARGUMENTS), "function_call")
+    else:
+        (choice,) = sdk.chat.completions.create(messages=ASK, **ask).choices
+        assert choice.message.function_call is not None
+        assert choice.message.function_call.arguments == ARGUMENTS
+        assert (choice.finish_reason, choice.message.tool_calls) == ("function_call", None)
+    (stored,) = sdk.chat.completions.list(limit=1).data
+    assert stored.choices[0].message.function_call is not None
+    assert stored.choices[0].message.function_call.arguments == ARGUMENTS
+
+    history = [
+        *ASK,
+        {"role": "assistant", "function_call": {"name": "weather", "arguments": ARGUMENTS}},
+        {"role": "function", "name": "weather", "content": "sunny"},
+    ]
+    sdk.chat.completions.create(model=family, messages=history, functions=FUNCTIONS)
+    asked = codecs[family].decode(tool_engine.requests[-1].tokens)
+    assert "sunny" in asked
+    assert "Tells the time" in asked
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [({"name": "time"}, ["time"]), ("none", None), ("auto", ["weather", "time"])],
+)
+def test_function_call_chooses_as_tool_choice_does(
+    sdk: openai.OpenAI,
+    tool_engine: FakeEngine,
+    codecs: dict[str, TextCodec],
+    choice: Any,
+    names: list[str] | None,
+) -> None:
+    say(tool_engine, codecs, "llama-3", WRITTEN["llama-3"])
+
+    sdk.chat.completions.create(
+        model="llama-3", messages=ASK, functions=FUNCTIONS, function_call=choice
+    )
+
+    guide = tool_engine.requests[-1].sampling.guide
+    if names is None:
+        assert guide is None
+        return
+    assert guide is not None
+    calls = json.loads(guide.json_schema)["anyOf"]
+    assert [call["properties"]["name"]["const"] for call in calls] == names
+
+
+def test_both_forms_at_once_are_refused(sdk: openai.OpenAI) -> None:
+    for changes in (
+        {"functions": FUNCTIONS, "tools": TOOLS},
+        {"tools": TOOLS, "function_call": "auto"},
+    ):
+        with pytest.raises(openai.BadRequestError) as caught:
+            sdk.chat.completions.create(model="llama-3", messages=ASK, extra_body=changes)
+        assert caught.value.param in ("functions", "function_call")
+
+
+def test_reasoning_effort_reaches_a_template_that_knows_it_and_is_refused_by_others(
+    sdk: openai.OpenAI, tool_engine: FakeEngine, codecs: dict[str, TextCodec]
+) -> None:
+    prompts = []
+    for effort in ("low", "high"):
+        sdk.chat.completions.create(
+            model="effortful",
+            messages=ASK,
+            reasoning_effort=effort,  # type: ignore[arg-type]
+        )
+        prompts.append(codecs["effortful"].decode(tool_engine.requests[-1].tokens))
+
+    assert "Reasoning: low" in prompts[0]
+    assert "Reasoning: high" in prompts[1]
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(model="qwen-2.5", messages=ASK, reasoning_effort="low")
+    assert (caught.value.code, caught.value.param) == (
+        "unsupported_parameter",
+        "reasoning_effort",
+    )
 
 
 @pytest.mark.parametrize("family", ["chatml", "gemma"])

@@ -103,6 +103,18 @@ def test_waiting_hears_events_and_ends_with_the_job(
     assert "Step 3" in heard
 
 
+def test_a_job_is_paused_and_resumed(
+    api: RunningApi, tenant: Tenant, client: Tunery, job: FineTuningJob
+) -> None:
+    with pytest.raises(BadRequestError):  # its files are being validated
+        client.fine_tuning.jobs.pause(job.id)
+    start(api, tenant, job)
+
+    assert client.fine_tuning.jobs.pause(job.id).status == "paused"
+    assert client.fine_tuning.jobs.retrieve(job.id).status == "paused"
+    assert client.fine_tuning.jobs.resume(job.id).status == "queued"
+
+
 def test_chat_answers_whole_and_streamed(client: Tunery) -> None:
     messages = [{"role": "user", "content": "Who are you?"}]
     whole = client.chat.completions.create(model=BASE, messages=messages, temperature=0)

@@ -170,7 +170,7 @@ def test_stages_chain_from_text_to_reinforcement(sdk: openai.OpenAI) -> None:
     )
     assert told[-1]["full_valid_perplexity"] < told[0]["full_valid_perplexity"] / 2
     stream = sdk.completions.create(
-        model=read.fine_tuned_model, prompt="Η αλε", max_tokens=20, temperature=0, stream=True
+        model=read.fine_tuned_model, prompt="Η αλε", max_tokens=60, temperature=0, stream=True
     )
     said = "".join(chunk.choices[0].text for chunk in stream)
     assert said.startswith("πού")

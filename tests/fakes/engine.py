@@ -50,6 +50,7 @@ from service.core.errors import (
 from service.core.manifest import MANIFEST_NAME, Manifest
 from service.core.storage import ObjectStore
 from service.engine.interface import FrameSink
+from tests.fakes.artefacts import FakeArtefacts
 from tests.fakes.session import FakeSession
 from tests.fakes.stream import FakeStream, guide_error
 
@@ -78,6 +79,7 @@ class FakeEngine:
     Knobs, all thread-safe:
     `answers`: tokens by delta digest or base name. `failures`: errors by delta digest or base name.
     `requests`: the last streams that were asked for.
+    `artefacts`: its imports and exports, with knobs of their own.
     `calibrations`: what it says of its speed.
     `heads`: by delta digest, what `classify` answers with: see there.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
@@ -107,6 +109,7 @@ class FakeEngine:
         self.heads: dict[str, HeadSpec] = {}
         self.sessions: dict[str, FakeSession] = {}
         self.requests: deque[AddRequest] = deque(maxlen=64)
+        self.artefacts = FakeArtefacts(self, store)
         self.identity = (id, url, pool)
         self._store = store
         self._slots, self._max_streams = training_slots, max_streams
@@ -291,6 +294,13 @@ class FakeEngine:
         return self._stopping or streams or (queued and not self._training_held)
 
     # Look-ups
+
+    def check(self, model: ModelRef) -> None:
+        """Raises what this engine answers for the model; it may be dead."""
+        with self._changed:
+            self._check_alive()
+            if error := self._failure(model):
+                raise error
 
     def _check_alive(self) -> None:
         if self._dead:

@@ -21,12 +21,17 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`replies` are used up one by one, with `content` as JSON; then it answers 204."""
+    """`replies` are used up one by one, with `content` as JSON; then it answers 204. While
+    `may_answer` is not set it answers nothing."""
 
     url: str = ""
     received: list[Received] = field(default_factory=list)
     replies: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     content: str = ""
+    may_answer: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
 
 @contextmanager
@@ -39,6 +44,7 @@ def running_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.received.append(Received(self.path, headers, body))
+            receiver.may_answer.wait()
             status, extra = receiver.replies.pop(0) if receiver.replies else (204, {})
             self.send_response(status)
             for name, value in extra.items():
@@ -61,6 +67,7 @@ def running_receiver(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
+        receiver.may_answer.set()
         server.shutdown()
         thread.join()
         server.server_close()

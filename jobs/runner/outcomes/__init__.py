@@ -21,6 +21,7 @@ _BY_KIND: Mapping[WorkKind, Outcomes] = {
     WorkKind.WEBHOOK: WebhookOutcomes(),
     WorkKind.IMPORT: OperationOutcomes(),
     WorkKind.EXPORT: OperationOutcomes(),
+    WorkKind.FILE_REPORT: OperationOutcomes(),
 }
 
 

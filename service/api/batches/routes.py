@@ -37,7 +37,8 @@ def list_batches(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> BatchList:
     """List the project's batches, newest first."""
-    return BatchList.from_page(batches.list(caller, after=after, limit=limit))
+    page = batches.list(caller, after=after, limit=limit)
+    return BatchList.of(page, BatchObject.from_domain)
 
 
 @router.get("/{batch_id}")

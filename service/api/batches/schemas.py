@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from service.api.pages import Listed, ListPage
 from service.api.wire import Answer
 from service.core.domain.batches import Batch, BatchProblem, BatchStatus
-from service.core.repositories.paging import Page
 
 
 class BatchErrorObject(Answer):
@@ -37,10 +37,9 @@ class RequestCounts(Answer):
     failed: int
 
 
-class BatchObject(Answer):
+class BatchObject(Listed):
     """A file of requests and how far they are answered."""
 
-    id: str
     object: Literal["batch"] = "batch"
     endpoint: str
     errors: BatchErrors | None
@@ -92,20 +91,5 @@ class BatchObject(Answer):
         )
 
 
-class BatchList(Answer):
+class BatchList(ListPage[BatchObject]):
     """A page of batches."""
-
-    object: Literal["list"] = "list"
-    data: list[BatchObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-    @classmethod
-    def from_page(cls, page: Page[Batch]) -> "BatchList":
-        return cls(
-            data=[BatchObject.from_domain(batch) for batch in page.items],
-            first_id=page.items[0].id if page.items else None,
-            last_id=page.items[-1].id if page.items else None,
-            has_more=page.has_more,
-        )

@@ -13,7 +13,7 @@ from service.core.engine_protocol import FinishedStream, StreamTokens, TokenLogp
 from service.core.errors import EngineUnavailable
 from service.core.text import CallDelta, Found
 
-FinishReason = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 @dataclass(frozen=True)

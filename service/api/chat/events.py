@@ -6,18 +6,20 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
-from service.api.chat.deltas import ChoiceDelta
+from service.api.chat.deltas import ChoiceDelta, FinishReason
 from service.api.chat.planning import Plan
 from service.api.chat.requests import CreateChatCompletion
 from service.api.chat.schemas import (
     ChatCompletionChunk,
     ChunkChoice,
     Delta,
+    FunctionDelta,
     Logprobs,
     ToolCallDelta,
     Usage,
 )
 from service.api.error_handlers import UNEXPECTED, error_json
+from service.api.token_meter import END_OF_STREAM
 from service.core.errors import ServiceError
 from service.core.ids import new_completion_id
 from service.core.text import CallDelta
@@ -47,12 +49,14 @@ class ChunkMaker:
         """Text, calls, and the end in chunks of their own, as clients know them."""
         self._tokens += delta.tokens
         grown = [Delta(content=delta.text)] if delta.text else []
-        if delta.calls:
-            calls = [self._call(call) for call in delta.calls]
-            grown.append(Delta(tool_calls=calls))
+        if delta.calls and self._request.answers_in_old_form:
+            grown += [Delta(function_call=_function(call)) for call in delta.calls]
+        elif delta.calls:
+            grown.append(Delta(tool_calls=[self._call(call) for call in delta.calls]))
         choices = [ChunkChoice(index=delta.index, delta=growth) for growth in grown]
         if delta.finish_reason:
-            end = ChunkChoice(index=delta.index, delta=Delta(), finish_reason=delta.finish_reason)
+            reason = reason_in_form(delta.finish_reason, self._request)
+            end = ChunkChoice(index=delta.index, delta=Delta(), finish_reason=reason)
             choices.append(end)
         if delta.scores and choices:
             scores = Logprobs.of(self._plan.codec, delta.scores)
@@ -61,20 +65,19 @@ class ChunkMaker:
 
     def _call(self, call: CallDelta) -> ToolCallDelta:
         if call.name is None:
-            return ToolCallDelta(index=call.index, function={"arguments": call.arguments})
+            return ToolCallDelta(index=call.index, function=_function(call))
         return ToolCallDelta(
             index=call.index,
             id=self._plan.new_call_id(),
             type="function",
-            function={"name": call.name, "arguments": call.arguments},
+            function=_function(call),
         )
 
     def closing(self) -> list[str]:
         """Usage, if it was asked for, and the mark of a whole answer."""
-        done = "data: [DONE]\n\n"
         if not self._request.includes_usage:
-            return [done]
-        return [self._event([], self.usage()), done]
+            return [END_OF_STREAM]
+        return [self._event([], self.usage()), END_OF_STREAM]
 
     def usage(self) -> Usage:
         """Up to this moment."""
@@ -90,6 +93,17 @@ class ChunkMaker:
             usage=usage,
         )
         return chunk.to_event(with_usage=self._request.includes_usage)
+
+
+def _function(call: CallDelta) -> FunctionDelta:
+    named = FunctionDelta() if call.name is None else FunctionDelta(name=call.name)
+    return {**named, "arguments": call.arguments}
+
+
+def reason_in_form(reason: FinishReason, request: CreateChatCompletion) -> FinishReason:
+    """As the caller knows it, who may have asked in the old form."""
+    is_old = reason == "tool_calls" and request.answers_in_old_form
+    return "function_call" if is_old else reason
 
 
 class EventMaker(Protocol):

@@ -100,12 +100,18 @@ class AssistantMessage(_ChatMessage):
     content: Content | None = None
     name: str | None = None
     tool_calls: Annotated[list[ToolCall], Field(min_length=1)] | None = None
+    function_call: CalledFunction | None = None
+    """The old form of a single call."""
 
     @model_validator(mode="after")
     def _says_something(self) -> "AssistantMessage":
-        if self.content is None and self.tool_calls is None:
+        if self.content is None and not self.makes_calls:
             raise PydanticCustomError("silent", "it needs content or tool_calls")
         return self
+
+    @property
+    def makes_calls(self) -> bool:
+        return self.tool_calls is not None or self.function_call is not None
 
 
 class ToolMessage(_ChatMessage):
@@ -116,6 +122,15 @@ class ToolMessage(_ChatMessage):
     tool_call_id: Annotated[str, Field(min_length=1, max_length=256)]
 
 
+class FunctionMessage(_ChatMessage):
+    """What a function answered: the old form of a tool's message."""
+
+    role: Literal["function"]
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    content: Content
+
+
 ChatMessage = Annotated[
-    InstructionMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
+    InstructionMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage,
+    Field(discriminator="role"),
 ]

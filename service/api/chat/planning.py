@@ -118,9 +118,11 @@ class Planner:
         codec = target.codec
         tools = plan_tools(request, codec)
         _refuse_unwritten_calls(request, codec)
+        _refuse_unwritten_effort(request, codec)
         prompt = codec.encode_chat_prompt(
             [message.to_message() for message in request.messages],
             tools=tools.written if tools else None,
+            reasoning_effort=request.reasoning_effort,
         )
         return Plan(
             target=target,
@@ -140,11 +142,21 @@ def _refuse_unwritten_calls(request: CreateChatCompletion, codec: TextCodec) -> 
     if codec.takes_tools:
         return
     for index, message in enumerate(request.messages):
-        if message.role == "tool" or (message.role == "assistant" and message.tool_calls):
+        makes_calls = message.role == "assistant" and message.makes_calls
+        if message.role in ("tool", "function") or makes_calls:
             raise UnsupportedParameter(
                 "This model's chat template has no place for calls of tools and their results.",
                 param=f"messages.{index}",
             )
+
+
+def _refuse_unwritten_effort(request: CreateChatCompletion, codec: TextCodec) -> None:
+    if request.reasoning_effort is not None and not codec.takes_reasoning_effort:
+        raise UnsupportedParameter(
+            "Unsupported parameter: 'reasoning_effort'. This model's chat template has no place "
+            "for it: how long it reasons is its own affair.",
+            param="reasoning_effort",
+        )
 
 
 def _choose(engines: Sequence[EngineState], resolved: ResolvedModel) -> EngineState:

@@ -11,13 +11,14 @@ from service.api.chat.schemas import ChatCompletion
 from service.api.chat.service import ChatService
 from service.api.dependencies import PrincipalDep, ResourcesDep, require_tokens
 from service.api.stored_completions.recording import AnswerRecorder
+from service.api.token_meter import TokenMeter
 
 router = APIRouter(tags=["chat"])
 
 
 async def _service(resources: ResourcesDep) -> ChatService:
     planner = Planner(resources.database, resources.codecs)
-    recorder = AnswerRecorder(resources.database, resources.rate_limits)
+    recorder = AnswerRecorder(resources.database, TokenMeter(resources.rate_limits))
     return ChatService(planner, resources.generation, recorder)
 
 

@@ -1,6 +1,7 @@
 """Parameters that chat completions and completions share, and their way to the engine."""
 
 import secrets
+from abc import ABC, abstractmethod
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -32,7 +33,7 @@ class StreamOptions(RequestBody):
     asks for."""
 
 
-class GenerationRequest(RequestBody):
+class GenerationRequest(RequestBody, ABC):
     """How an answer is drawn. Those after `user` are vLLM's."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
@@ -81,9 +82,9 @@ class GenerationRequest(RequestBody):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @property
+    @abstractmethod
     def reported_logprobs(self) -> int | None:
         """How many likeliest tokens are told with each; None tells no log-probabilities."""
-        raise NotImplementedError
 
     def guide(self) -> Guide | None:
         """What the answer must look like. Raises InvalidRequest."""

@@ -90,12 +90,15 @@ class AnswerMessage(Answer):
     content: str | None
     refusal: None = None
     tool_calls: list[ToolCall] | None = None
+    function_call: CalledFunction | None = None
+    """The old form of a call, for those who asked in the old form."""
 
     @model_serializer(mode="wrap")
     def _without_absent_calls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         body: dict[str, Any] = handler(self)
-        if self.tool_calls is None:
-            body.pop("tool_calls", None)
+        for name in ("tool_calls", "function_call"):
+            if getattr(self, name) is None:
+                body.pop(name, None)
         return body
 
 
@@ -143,6 +146,7 @@ class Delta(TypedDict, total=False):
     content: str
     refusal: None
     tool_calls: list[ToolCallDelta]
+    function_call: FunctionDelta
 
 
 class ChunkChoice(Answer):

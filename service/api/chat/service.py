@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anyio.to_thread import run_sync
 
 from service.api.chat.deltas import ChoiceDelta, FinishReason, all_deltas
-from service.api.chat.events import ChunkMaker, told_as_events
+from service.api.chat.events import ChunkMaker, reason_in_form, told_as_events
 from service.api.chat.planning import Plan, Planner
 from service.api.chat.requests import CreateChatCompletion
 from service.api.chat.schemas import (
@@ -40,7 +40,7 @@ class ChatService:
     async def complete(self, principal: Principal, request: CreateChatCompletion) -> ChatCompletion:
         """The whole answer. Raises what `Planner.plan` and the engine raise."""
         plan = await run_sync(self._planner.plan, principal, request)
-        answers = [_Answer(plan) for _ in plan.samplings]
+        answers = [_Answer(plan, request) for _ in plan.samplings]
         async with aclosing(all_deltas(self._generation, plan)) as deltas:
             async for delta in deltas:
                 answers[delta.index].grow(delta)
@@ -79,6 +79,7 @@ class _Answer:
     """One choice while it grows."""
 
     plan: Plan
+    request: CreateChatCompletion
     pieces: list[str] = field(default_factory=list)
     calls: list[CalledFunction] = field(default_factory=list)
     scores: list[ScoredToken] = field(default_factory=list)
@@ -100,13 +101,17 @@ class _Answer:
 
     def to_choice(self, index: int) -> Choice:
         text = "".join(self.pieces)
-        calls = [ToolCall(id=self.plan.new_call_id(), function=call) for call in self.calls]
         reports = self.plan.samplings[index].top_logprobs is not None
         return Choice(
             index=index,
-            message=AnswerMessage(
-                content=None if calls and not text else text, tool_calls=calls or None
-            ),
+            message=self._message(None if self.calls and not text else text),
             logprobs=Logprobs.of(self.plan.codec, self.scores) if reports else None,
-            finish_reason=self.finish_reason,
+            finish_reason=reason_in_form(self.finish_reason, self.request),
         )
+
+    def _message(self, content: str | None) -> AnswerMessage:
+        if self.request.answers_in_old_form:
+            called = self.calls[0] if self.calls else None
+            return AnswerMessage(content=content, function_call=called)
+        calls = [ToolCall(id=self.plan.new_call_id(), function=call) for call in self.calls]
+        return AnswerMessage(content=content, tool_calls=calls or None)

@@ -33,31 +33,34 @@ class ToolUse:
 
 def plan_tools(request: CreateChatCompletion, codec: TextCodec) -> ToolUse | None:
     """None where no tool can be called. Raises UnsupportedParameter, InvalidRequest."""
-    if request.tools is None:
-        if request.tool_choice not in (None, "none", "auto"):
+    offered, choice = request.offered_tools, request.chosen_tool
+    if offered is None:
+        if choice not in (None, "none", "auto"):
             raise InvalidRequest("'tool_choice' needs tools to choose from.", param="tool_choice")
         return None
-    form = _form_of(codec)
-    if request.tool_choice == "none":
+    named = "functions" if request.answers_in_old_form else "tools"
+    form = _form_of(codec, named)
+    if choice == "none":
         return None
-    tools, is_demanded = _choose(request.tools, request.tool_choice)
+    tools, is_demanded = _choose(offered, choice)
     if request.guide() is not None:
         raise UnsupportedParameter(
             "An answer that is kept to a schema cannot call tools; leave out the tools, or say "
             "tool_choice: none.",
-            param="tools",
+            param=named,
         )
-    limit = 1 if request.parallel_tool_calls is False else None
+    is_single = request.parallel_tool_calls is False or request.answers_in_old_form
+    limit = 1 if is_single else None
     return ToolUse(
         form=form,
-        written=tuple(tool.model_dump(exclude_none=True) for tool in request.tools),
+        written=tuple(tool.model_dump(exclude_none=True) for tool in offered),
         names=frozenset(tool.function.name for tool in tools),
         limit=limit,
         guide=_guide(form, tools, codec, limit, is_optional=not is_demanded),
     )
 
 
-def _form_of(codec: TextCodec) -> ToolFormat:
+def _form_of(codec: TextCodec, param: str) -> ToolFormat:
     if codec.tool_format is None:
         why = (
             "writes calls in a form that is not known here"
@@ -65,7 +68,7 @@ def _form_of(codec: TextCodec) -> ToolFormat:
             else "has no place for them"
         )
         raise UnsupportedParameter(
-            f"This model cannot call tools: its chat template {why}.", param="tools"
+            f"This model cannot call tools: its chat template {why}.", param=param
         )
     return codec.tool_format
 

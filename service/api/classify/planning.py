@@ -12,6 +12,7 @@ from service.core.domain.access import Principal
 from service.core.domain.models import Delta, EmbeddingModel
 from service.core.engine_protocol import ClassifyRequest, DeltaRef, EngineState, ModelRef
 from service.core.errors import ContextLengthExceeded, EngineUnavailable, InvalidRequest
+from service.core.repositories.embedders import EmbedderRepository
 from service.core.repositories.models import ModelRepository
 from service.core.repositories.registry import RegistryRepository
 from service.core.text.messages import Message
@@ -47,6 +48,8 @@ class ClassifyPlanner:
         """Raises ModelNotFound, EngineUnavailable, ChatTemplateError, ContextLengthExceeded, and
         InvalidRequest for a model without a head."""
         with self._database.snapshot() as connection:
+            if EmbedderRepository(connection).find(body.model) is not None:
+                raise _has_no_head(f"{body.model!r} is an embedding model")
             models = ModelRepository(connection, principal.scope)
             found = models.find_on_embedder(body.model)
             engines = (
@@ -58,11 +61,7 @@ class ClassifyPlanner:
             return self._plan_on_embedder(principal, body, found[0], found[1], engines)
         target = self._targets.find(principal, body.model)
         if target.model.delta is None:
-            raise InvalidRequest(
-                f"{body.model!r} is a base model and has no head. Train one with a job of method "
-                "'classification' or 'reward_model', and name its fine_tuned_model here.",
-                param="model",
-            )
+            raise _has_no_head(f"{body.model!r} is a base model")
         rows = _rows(body, target.codec.encode_judged, target.context_length)
         request = ClassifyRequest(tenant=target.tenant, model=target.model, rows=rows)
         return ClassifyPlan(target.engine_url, request)
@@ -95,6 +94,14 @@ class ClassifyPlanner:
             rows=_rows(body, encode, embedder.context_length),
         )
         return ClassifyPlan(engines[0].url, request)
+
+
+def _has_no_head(what: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{what} and has no head. Train one with a job of method 'classification' or "
+        "'reward_model', and name its fine_tuned_model here.",
+        param="model",
+    )
 
 
 def _rows(body: Classify, encode: Encode, context_length: int) -> tuple[tuple[int, ...], ...]:

@@ -9,14 +9,15 @@ from service.api.completions.planning import CompletionPlanner
 from service.api.completions.requests import CreateCompletion
 from service.api.completions.schemas import Completion
 from service.api.completions.service import CompletionService
-from service.api.dependencies import PrincipalDep, ResourcesDep
+from service.api.dependencies import PrincipalDep, ResourcesDep, require_tokens
+from service.api.token_meter import TokenMeter
 
 router = APIRouter(tags=["completions"])
 
 
 async def _service(resources: ResourcesDep) -> CompletionService:
     planner = CompletionPlanner(resources.database, resources.codecs)
-    return CompletionService(planner, resources.generation)
+    return CompletionService(planner, resources.generation, TokenMeter(resources.rate_limits))
 
 
 CompletionsDep = Annotated[CompletionService, Depends(_service)]
@@ -25,6 +26,7 @@ CompletionsDep = Annotated[CompletionService, Depends(_service)]
 @router.post(
     "/v1/completions",
     response_model=Completion,
+    dependencies=[Depends(require_tokens)],
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def create_completion(

@@ -14,6 +14,7 @@ from service.api.completions.planning import CompletionPlanner
 from service.api.completions.requests import CreateCompletion
 from service.api.completions.schemas import Completion, CompletionChoice
 from service.api.completions.texts import GrowingText
+from service.api.token_meter import END_OF_STREAM, TokenMeter
 from service.core.domain.access import Principal
 from service.core.engine_client import GenerationClient
 from service.core.ids import new_text_completion_id
@@ -22,9 +23,12 @@ from service.core.ids import new_text_completion_id
 class CompletionService:
     """Continues texts."""
 
-    def __init__(self, planner: CompletionPlanner, generation: GenerationClient) -> None:
+    def __init__(
+        self, planner: CompletionPlanner, generation: GenerationClient, meter: TokenMeter
+    ) -> None:
         self._planner = planner
         self._generation = generation
+        self._meter = meter
 
     async def complete(self, principal: Principal, request: CreateCompletion) -> Completion:
         """The whole answer. Raises what `CompletionPlanner.plan` and the engine raise."""
@@ -37,10 +41,9 @@ class CompletionService:
                 tokens += delta.tokens
         texts = [GrowingText(plan, request, index) for index in range(len(grown))]
         choices = [text.grow(delta) for text, delta in zip(texts, grown, strict=True)]
-        return _Answer(plan).of(
-            [choice for choice in choices if choice is not None],
-            Usage.of(prompt=plan.prompt_tokens, completion=tokens),
-        )
+        usage = Usage.of(prompt=plan.prompt_tokens, completion=tokens)
+        await self._meter.count(principal, usage.total_tokens)
+        return _Answer(plan).of([choice for choice in choices if choice is not None], usage)
 
     async def stream(
         self, principal: Principal, request: CreateCompletion
@@ -54,7 +57,9 @@ class CompletionService:
         except BaseException:
             await deltas.aclose()
             raise
-        return told_as_events(_Pieces(plan, request), first, deltas)
+        pieces = _Pieces(plan, request)
+        events = told_as_events(pieces, first, deltas)
+        return self._meter.watch(principal, events, lambda: pieces.usage().total_tokens)
 
 
 class _Answer:
@@ -97,11 +102,13 @@ class _Pieces:
         return [self._answer.of([choice]).to_event(with_usage=self._with_usage)]
 
     def closing(self) -> list[str]:
-        done = "data: [DONE]\n\n"
         if not self._with_usage:
-            return [done]
-        usage = Usage.of(prompt=self._prompt_tokens, completion=self._tokens)
-        return [self._answer.of([], usage).to_event(with_usage=True), done]
+            return [END_OF_STREAM]
+        return [self._answer.of([], self.usage()).to_event(with_usage=True), END_OF_STREAM]
+
+    def usage(self) -> Usage:
+        """Up to this moment."""
+        return Usage.of(prompt=self._prompt_tokens, completion=self._tokens)
 
 
 def _whole(index: int) -> ChoiceDelta:

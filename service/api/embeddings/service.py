@@ -7,6 +7,7 @@ from anyio.to_thread import run_sync
 from service.api.embeddings.codecs import EmbeddingCodecCache
 from service.api.embeddings.requests import CreateEmbeddings
 from service.api.embeddings.schemas import Embedding, EmbeddingList, EmbeddingUsage
+from service.api.token_meter import TokenMeter
 from service.core.database import Database
 from service.core.domain.access import Principal
 from service.core.domain.models import EmbeddingModel
@@ -34,16 +35,22 @@ class EmbeddingService:
     """Answers with vectors. The models are the operator's, and all tenants share them."""
 
     def __init__(
-        self, database: Database, codecs: EmbeddingCodecCache, client: EmbeddingClient
+        self,
+        database: Database,
+        codecs: EmbeddingCodecCache,
+        client: EmbeddingClient,
+        meter: TokenMeter,
     ) -> None:
         self._database = database
         self._codecs = codecs
         self._client = client
+        self._meter = meter
 
     async def create(self, principal: Principal, body: CreateEmbeddings) -> EmbeddingList:
         """Raises ModelNotFound, ContextLengthExceeded, InvalidRequest, EngineUnavailable."""
         plan = await run_sync(self._plan, principal, body)
         embedded = await self._client.embed(plan.engine_url, plan.request)
+        await self._meter.count(principal, plan.tokens)
         packed = body.encoding_format == "base64"
         return EmbeddingList(
             data=[

@@ -24,7 +24,7 @@ from service.core.domain.access import Principal, Scope
 from service.core.domain.files import File
 from service.core.domain.methods import Method, UnsupervisedMethod
 from service.core.domain.models import Base
-from service.core.domain.tunings import TuningSpec
+from service.core.domain.tunings import LoraTuningSpec, TuningSpec
 from service.core.domain.work import WorkKind
 from service.core.engine_protocol import Calibration, EngineRole, EngineState
 from service.core.errors import UnknownFile
@@ -253,7 +253,9 @@ def _setting(asked: _Asked, numbers: ResolvedHyperparameters, *, labels: int) ->
     else:
         trained = trainable_parameters(asked.tuning, calibration.shapes, labels=max(1, labels))
         micro_batch = calibration.micro_batch_tokens
-    return Setting(asked.method, trained, numbers, micro_batch, asked.seed or 0)
+    tuning = asked.tuning
+    has_dropout = isinstance(tuning, LoraTuningSpec) and tuning.dropout > 0
+    return Setting(asked.method, trained, numbers, micro_batch, asked.seed or 0, has_dropout)
 
 
 def _with_replay(asked: _Asked, sizes: dict[str, Sizes]) -> list[SizedExample]:

@@ -62,9 +62,13 @@ FilesDep = Annotated[FileService, Depends(_service)]
 
 
 @router.post(UPLOAD_PATH, openapi_extra=_UPLOAD_FORM)
-async def upload_file(request: Request, caller: PrincipalDep, files: FilesDep) -> FileObject:
+async def upload_file(
+    request: Request, caller: PrincipalDep, files: FilesDep, resources: ResourcesDep
+) -> FileObject:
     """Upload a file; it is stored while it arrives."""
-    return FileObject.from_domain(await files.upload(caller, request.headers, request.stream()))
+    file = await files.upload(caller, request.headers, request.stream())
+    resources.ringer.wish()  # its report is due
+    return FileObject.from_domain(file)
 
 
 @router.get("/v1/files")
@@ -78,7 +82,7 @@ def list_files(
 ) -> FileList:
     """List the project's files."""
     page = files.list(caller, purpose=purpose, after=after, limit=limit, ascending=order == "asc")
-    return FileList.from_page(page)
+    return FileList.of(page, FileObject.from_domain)
 
 
 @router.get("/v1/files/{file_id}")

@@ -2,15 +2,14 @@
 
 from typing import Literal
 
+from service.api.pages import Listed, ListPage
 from service.api.wire import Answer
 from service.core.domain.files import File
-from service.core.repositories.paging import Page
 
 
-class FileObject(Answer):
+class FileObject(Listed):
     """A stored file."""
 
-    id: str
     object: Literal["file"] = "file"
     bytes: int
     created_at: int
@@ -19,7 +18,7 @@ class FileObject(Answer):
     purpose: str
     status: Literal["processed"] = "processed"
     """Deprecated, but clients wait for it: a file can be used as soon as it is stored. What is
-    wrong with its content is told by the job that reads it."""
+    wrong with its content is told by its report, and by the job that reads it."""
     status_details: None = None
 
     @classmethod
@@ -34,23 +33,8 @@ class FileObject(Answer):
         )
 
 
-class FileList(Answer):
+class FileList(ListPage[FileObject]):
     """A page of files."""
-
-    object: Literal["list"] = "list"
-    data: list[FileObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-    @classmethod
-    def from_page(cls, page: Page[File]) -> "FileList":
-        return cls(
-            data=[FileObject.from_domain(file) for file in page.items],
-            first_id=page.items[0].id if page.items else None,
-            last_id=page.items[-1].id if page.items else None,
-            has_more=page.has_more,
-        )
 
 
 class FileDeleted(Answer):

@@ -7,6 +7,7 @@ from anyio.to_thread import run_sync
 
 from service.api.files.form_fields import FileFields, read_fields
 from service.api.files.stored_form import FormStorage, refuse_above
+from service.api.reports.asking import ask_for_report
 from service.core.database import Database
 from service.core.domain.access import Principal
 from service.core.domain.files import File
@@ -106,5 +107,6 @@ class FileService:
                 key=stored.key,
                 seconds=fields.seconds,
             )
+            ask_for_report(connection, principal.scope, file)
             record(connection, principal, "file.uploaded", file_id)
         return file

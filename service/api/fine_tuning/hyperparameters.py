@@ -1,6 +1,5 @@
 """Wire shapes of hyperparameters: as they are asked for, and as they are answered."""
 
-from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal, Self
 
@@ -64,8 +63,9 @@ class Hyperparameters(RequestBody):
         if values["max_seq_length"] is None:
             values["max_seq_length"] = "auto"
         given: dict[str, Any] = {n: values[n] for n in cls.model_fields if n in values}
-        construct: Callable[..., Self] = cls.model_construct
-        return construct(**given)
+        construct: Any = cls.model_construct  # typed as if it gave this very class
+        made: Self = construct(**given)
+        return made
 
 
 class DpoHyperparameters(Hyperparameters):

@@ -20,7 +20,7 @@ class Model(Answer):
     base: str | None = None
     """Of a tuned model or checkpoint: what it was tuned from."""
     job: str | None = None
-    """The fine-tuning job that made it."""
+    """The fine-tuning job that made it; null for one that was imported."""
 
     @classmethod
     def from_base(cls, base: Base | EmbeddingModel) -> "Model":

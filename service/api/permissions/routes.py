@@ -9,6 +9,7 @@ from service.api.permissions.schemas import (
     CreatePermissions,
     PermissionDeleted,
     PermissionList,
+    PermissionObject,
 )
 from service.api.permissions.service import PermissionService
 
@@ -34,7 +35,7 @@ def create_checkpoint_permissions(
 ) -> PermissionList:
     """Let other projects of the organisation use a tuned model or checkpoint."""
     page = permissions.grant(caller, fine_tuned_model_checkpoint, body.project_ids)
-    return PermissionList.from_page(page)
+    return PermissionList.of(page, PermissionObject.from_domain)
 
 
 @router.get("")
@@ -56,7 +57,7 @@ def list_checkpoint_permissions(
         limit=limit,
         ascending=order == "ascending",
     )
-    return PermissionList.from_page(page)
+    return PermissionList.of(page, PermissionObject.from_domain)
 
 
 @router.delete("/{permission_id}")

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from service.api.pages import Listed, ListPage
 from service.api.wire import Answer, RequestBody
 from service.core.domain.models import CheckpointPermission
-from service.core.repositories.paging import Page
 
 ProjectId = Annotated[str, Field(min_length=1, max_length=64)]
 
@@ -17,10 +17,9 @@ class CreatePermissions(RequestBody):
     project_ids: Annotated[list[ProjectId], Field(min_length=1, max_length=100)]
 
 
-class PermissionObject(Answer):
+class PermissionObject(Listed):
     """One project that may use the checkpoint."""
 
-    id: str
     object: Literal["checkpoint.permission"] = "checkpoint.permission"
     created_at: int
     project_id: str
@@ -34,23 +33,8 @@ class PermissionObject(Answer):
         )
 
 
-class PermissionList(Answer):
+class PermissionList(ListPage[PermissionObject]):
     """A page of permissions."""
-
-    object: Literal["list"] = "list"
-    data: list[PermissionObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-    @classmethod
-    def from_page(cls, page: Page[CheckpointPermission]) -> "PermissionList":
-        return cls(
-            data=[PermissionObject.from_domain(permission) for permission in page.items],
-            first_id=page.items[0].id if page.items else None,
-            last_id=page.items[-1].id if page.items else None,
-            has_more=page.has_more,
-        )
 
 
 class PermissionDeleted(Answer):

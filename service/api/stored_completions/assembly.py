@@ -4,13 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-_DONE = "data: [DONE]"
 _FIELD = "data: "
-
-
-def is_end(event: str) -> bool:
-    """Whether this marks a whole answer."""
-    return event.startswith(_DONE)
 
 
 @dataclass
@@ -24,6 +18,8 @@ class _GrowingChoice:
         for name, value in choice["delta"].items():
             if name == "tool_calls":
                 self._grow_tool_calls(value or [])
+            elif name == "function_call":
+                self._grow_function_call(value)
             elif name != "role" and value is not None:
                 self.message[name] = (self.message.get(name) or "") + value
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
@@ -40,6 +36,11 @@ class _GrowingChoice:
                 call["function"]["name"] = function["name"]
             arguments = call["function"].get("arguments", "") + (function.get("arguments") or "")
             call["function"]["arguments"] = arguments
+
+    def _grow_function_call(self, piece: dict[str, str]) -> None:
+        call = self.message.setdefault("function_call", {"arguments": ""})
+        call.update({k: v for k, v in piece.items() if k == "name"})
+        call["arguments"] += piece["arguments"]
 
     def to_choice(self, index: int) -> dict[str, Any]:
         message = {"refusal": None, **self.message}

@@ -51,7 +51,7 @@ def list_stored_completions(
         limit=limit,
         ascending=order == "asc",
     )
-    return StoredCompletionList.from_page(page)
+    return StoredCompletionList.of(page, StoredCompletionObject.from_domain)
 
 
 @router.get("/{completion_id}")
@@ -93,4 +93,4 @@ def list_stored_messages(
     page = stored.messages(
         caller, completion_id, after=after, limit=limit, ascending=order == "asc"
     )
-    return StoredMessageList.from_page(page)
+    return StoredMessageList.of(page, lambda message: message)

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
+from service.api.pages import Listed, ListPage
 from service.api.wire import Answer, Metadata, RequestBody
 from service.core.domain.completions import StoredCompletion
-from service.core.repositories.paging import Page
 
 
 class UpdateStoredCompletion(RequestBody):
@@ -16,10 +16,9 @@ class UpdateStoredCompletion(RequestBody):
     metadata: Metadata | None
 
 
-class StoredCompletionObject(Answer):
+class StoredCompletionObject(Listed):
     """The answer as it was given, and its metadata."""
 
-    id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
@@ -34,23 +33,8 @@ class StoredCompletionObject(Answer):
         return cls.model_validate({**completion.answer, "metadata": completion.metadata})
 
 
-class StoredCompletionList(Answer):
+class StoredCompletionList(ListPage[StoredCompletionObject]):
     """A page of completions."""
-
-    object: Literal["list"] = "list"
-    data: list[StoredCompletionObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-    @classmethod
-    def from_page(cls, page: Page[StoredCompletion]) -> "StoredCompletionList":
-        return cls(
-            data=[StoredCompletionObject.from_domain(completion) for completion in page.items],
-            first_id=page.items[0].id if page.items else None,
-            last_id=page.items[-1].id if page.items else None,
-            has_more=page.has_more,
-        )
 
 
 class StoredCompletionDeleted(Answer):
@@ -61,14 +45,14 @@ class StoredCompletionDeleted(Answer):
     deleted: Literal[True] = True
 
 
-class StoredMessage(Answer):
+class StoredMessage(Listed):
     """A message of the conversation that was answered, with whatever else it had."""
 
     model_config = ConfigDict(extra="allow")
 
-    id: str
     role: str
     content: str | None = None
+    refusal: str | None = None
     content_parts: list[dict[str, Any]] | None = None
     """Where the content was several parts or other than text."""
 
@@ -88,20 +72,5 @@ class StoredMessage(Answer):
         )
 
 
-class StoredMessageList(Answer):
+class StoredMessageList(ListPage[StoredMessage]):
     """A page of messages."""
-
-    object: Literal["list"] = "list"
-    data: list[StoredMessage]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-    @classmethod
-    def from_page(cls, page: Page[StoredMessage]) -> "StoredMessageList":
-        return cls(
-            data=list(page.items),
-            first_id=page.items[0].id if page.items else None,
-            last_id=page.items[-1].id if page.items else None,
-            has_more=page.has_more,
-        )

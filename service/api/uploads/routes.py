@@ -64,9 +64,11 @@ def complete_upload(
     caller: PrincipalDep,
     uploads: UploadsDep,
     is_repeated: RepeatedDep,
+    resources: ResourcesDep,
 ) -> UploadObject:
     """Make a file of the parts, in the order given."""
     upload, file = uploads.complete(caller, upload_id, body, is_repeated=is_repeated)
+    resources.ringer.wish()  # the file's report is due
     return UploadObject.from_domain(upload, file)
 
 

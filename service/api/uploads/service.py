@@ -11,6 +11,7 @@ from anyio.to_thread import run_sync
 
 from service.api.files.form import display_name
 from service.api.files.stored_form import FormStorage, refuse_above
+from service.api.reports.asking import ask_for_report
 from service.api.uploads.requests import MAX_PARTS, CompleteUpload, CreateUpload
 from service.core.database import Database
 from service.core.domain.access import Principal
@@ -185,6 +186,7 @@ class UploadService:
                 key=stored.key,
                 seconds=upload.file_seconds,
             )
+            ask_for_report(connection, principal.scope, file)
             record(connection, principal, "file.uploaded", file_id)
         return done, file
 

@@ -58,7 +58,8 @@ def list_webhook_endpoints(
     caller: PrincipalDep, webhooks: WebhooksDep, after: After = None, limit: Limit = 20
 ) -> WebhookEndpointList:
     """List the project's endpoints, newest first."""
-    return WebhookEndpointList.from_page(webhooks.list(caller, after=after, limit=limit))
+    page = webhooks.list(caller, after=after, limit=limit)
+    return WebhookEndpointList.of(page, WebhookEndpointObject.from_domain)
 
 
 @router.get("/v1/webhook_endpoints/{webhook_endpoint_id}")
@@ -132,7 +133,7 @@ def list_webhook_deliveries(
     page = webhooks.list_deliveries(
         caller, webhook_endpoint_id, status=status, after=after, limit=limit
     )
-    return WebhookDeliveryList.from_page(page)
+    return WebhookDeliveryList.of(page, WebhookDeliveryObject.from_domain)
 
 
 @router.get("/v1/webhook_deliveries/{webhook_delivery_id}")

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from service.api.pages import Listed, ListPage
 from service.api.wire import Answer, RequestBody
 from service.core.domain.webhooks import (
     DeliveryStatus,
@@ -12,7 +13,6 @@ from service.core.domain.webhooks import (
     WebhookEventType,
 )
 from service.core.errors import MissingParameter
-from service.core.repositories.paging import Page
 
 EventTypeName = Literal[
     "fine_tuning.job.succeeded",
@@ -63,10 +63,9 @@ class TestWebhookEndpoint(RequestBody):
     event_type: EventTypeName
 
 
-class WebhookEndpointObject(Answer):
+class WebhookEndpointObject(Listed):
     """An endpoint."""
 
-    id: str
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
     created_at: int
     updated_at: int
@@ -102,23 +101,8 @@ class WebhookEndpointWithSecret(WebhookEndpointObject):
         return cls(**described, signing_secret=secret)
 
 
-class WebhookEndpointList(Answer):
+class WebhookEndpointList(ListPage[WebhookEndpointObject]):
     """A page of endpoints."""
-
-    object: Literal["list"] = "list"
-    data: list[WebhookEndpointObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-
-    @classmethod
-    def from_page(cls, page: Page[WebhookEndpoint]) -> "WebhookEndpointList":
-        return cls(
-            data=[WebhookEndpointObject.from_domain(endpoint) for endpoint in page.items],
-            first_id=page.items[0].id if page.items else None,
-            last_id=page.items[-1].id if page.items else None,
-            has_more=page.has_more,
-        )
 
 
 class WebhookEndpointDeleted(Answer):
@@ -154,10 +138,9 @@ class DeliveryAttemptObject(Answer):
     error: str | None
 
 
-class WebhookDeliveryObject(Answer):
+class WebhookDeliveryObject(Listed):
     """One event on its way to one endpoint."""
 
-    id: str
     object: Literal["webhook_delivery"] = "webhook_delivery"
     webhook_endpoint_id: str
     event_id: str
@@ -189,14 +172,5 @@ class WebhookDeliveryObject(Answer):
         )
 
 
-class WebhookDeliveryList(Answer):
+class WebhookDeliveryList(ListPage[WebhookDeliveryObject]):
     """A page of deliveries."""
-
-    object: Literal["list"] = "list"
-    data: list[WebhookDeliveryObject]
-    has_more: bool
-
-    @classmethod
-    def from_page(cls, page: Page[WebhookDelivery]) -> "WebhookDeliveryList":
-        data = [WebhookDeliveryObject.from_domain(delivery) for delivery in page.items]
-        return cls(data=data, has_more=page.has_more)

@@ -11,9 +11,11 @@ LinearShapes = Mapping[str, tuple[int, int]]
 """Module name in the base → (out_features, in_features)."""
 
 TensorNames = dict[str, dict[str, str]]
-"""Module → factor (`A`, `B`) → the tensor's name in the file."""
+"""Module → factor (`A`, `B`, of a DoRA `magnitude`) → the tensor's name in the file."""
 
-_TENSOR_NAME = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
+_TENSOR_NAME = re.compile(
+    r"base_model\.model\.(?P<module>.+)\.lora_((?P<factor>[AB])\.weight|magnitude_vector)"
+)
 
 
 def names_by_module(tensors: Iterable[str]) -> TensorNames:
@@ -23,7 +25,7 @@ def names_by_module(tensors: Iterable[str]) -> TensorNames:
         found = _TENSOR_NAME.fullmatch(name)
         if found is None:
             raise AdapterCorrupt(f"tensor {name!r} is no factor of a LoRA")
-        names.setdefault(found["module"], {})[found["factor"]] = name
+        names.setdefault(found["module"], {})[found["factor"] or "magnitude"] = name
     if not names:
         raise AdapterCorrupt("the adapter holds no tensors")
     return names
@@ -41,7 +43,12 @@ def check_fit(
         if module not in shapes:
             raise AdapterCorrupt(f"the base has no linear layer {module!r}")
         out_features, in_features = shapes[module]
-        expected = {"A": (tuning.rank, in_features), "B": (out_features, tuning.rank)}
+        expected: dict[str, tuple[int, ...]] = {
+            "A": (tuning.rank, in_features),
+            "B": (out_features, tuning.rank),
+        }
+        if tuning.use_dora:
+            expected["magnitude"] = (out_features,)
         found = {factor: entries[name].shape for factor, name in factors.items()}
         if found != expected:
             raise AdapterCorrupt(

@@ -9,7 +9,16 @@ from pydantic import ValidationError
 from service.core.engine_protocol import LoraTuning
 from service.core.errors import AdapterCorrupt, UnsupportedParameter
 
-_USED = {"peft_type", "r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "bias"}
+_USED = {
+    "peft_type",
+    "r",
+    "lora_alpha",
+    "lora_dropout",
+    "target_modules",
+    "use_rslora",
+    "use_dora",
+    "bias",
+}
 _WITHOUT_EFFECT = {
     "task_type",
     "auto_mapping",
@@ -48,6 +57,7 @@ def parse_lora_config(content: bytes) -> LoraTuning:
             dropout=fields.get("lora_dropout", 0.0),
             target_modules=tuple(sorted(targets)) if isinstance(targets, list) else "all-linear",
             use_rslora=fields.get("use_rslora", False),
+            use_dora=fields.get("use_dora", False),
         )
     except (ValidationError, TypeError) as error:
         raise AdapterCorrupt(f"adapter_config.json is out of bounds: {error}") from error

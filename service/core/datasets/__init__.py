@@ -4,6 +4,7 @@ from service.core.datasets.encoding import EncodedRow, encode_row
 from service.core.datasets.examining import Examination, examine
 from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.fitting import LengthLimit
+from service.core.datasets.guessing import guess_kind
 from service.core.datasets.kinds import ROW_KINDS, minimum_examples
 from service.core.datasets.lines import numbered_lines
 from service.core.datasets.reader import read_rows
@@ -40,6 +41,7 @@ __all__ = [
     "TextRow",
     "encode_row",
     "examine",
+    "guess_kind",
     "invalid_file",
     "minimum_examples",
     "numbered_lines",

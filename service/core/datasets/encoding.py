@@ -1,6 +1,7 @@
 """Rows as tokens of one base: what training, reports and previews have in common."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from service.core.datasets.rows import (
     ChatRow,
@@ -16,6 +17,8 @@ from service.core.text import TextCodec, TrainingTokens
 
 EncodedRow = Mapping[str, TrainingTokens]
 """A row's sequences by name: `row`, or of a preference `preferred` and `rejected`."""
+
+_NEVER_SHOWN = frozenset({"line", "item", "labels"})
 
 
 def encode_row(row: Row, codec: TextCodec) -> EncodedRow:
@@ -40,6 +43,11 @@ def encode_row(row: Row, codec: TextCodec) -> EncodedRow:
             return {"row": codec.completion_row("", row.text)}
         case LabelledRow():
             return {"row": _unweighted(codec.encode_judged(judged(row)))}
+
+
+def shown_to_model(row: Row) -> Mapping[str, Any]:
+    """What of a row ends up in tokens."""
+    return {name: value for name, value in vars(row).items() if name not in _NEVER_SHOWN}
 
 
 def judged(row: LabelledRow) -> str | Sequence[Message]:

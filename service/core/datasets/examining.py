@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from service.core.datasets.encoding import EncodedRow, encode_row
+from service.core.datasets.encoding import EncodedRow, encode_row, shown_to_model
 from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.fitting import LengthLimit, fit
 from service.core.datasets.formats import UnreadableFile
@@ -88,7 +88,7 @@ def _check_trains(row: Row, encoded: EncodedRow) -> None:
 
 
 def _special_token(row: Row, examination: Examination) -> Finding | None:
-    token = examination.codec.special_token_in(vars(row))
+    token = examination.codec.special_token_in(shown_to_model(row))
     if token is None:
         return None
     return Finding(

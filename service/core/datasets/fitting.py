@@ -5,7 +5,7 @@ from typing import Literal
 
 from service.core.datasets.encoding import EncodedRow
 from service.core.datasets.findings import BadLine, Finding, Severity
-from service.core.datasets.rows import Row, TextRow
+from service.core.datasets.rows import ReinforcementRow, Row, TextRow
 from service.core.text import TrainingTokens
 
 OverLength = Literal["error", "truncate", "skip"]
@@ -42,6 +42,9 @@ def fit(row: Row, encoded: EncodedRow, limit: LengthLimit) -> Fitted:
         case "error":
             mend = 'shorten or split it, or set over_length to "truncate" or "skip"'
             raise BadLine("over_length", problem, mend)
+        case "truncate" if isinstance(row, ReinforcementRow):
+            problem = f"{problem}; a prompt is not cut, since it ends with the question"
+            return Fitted((), _warning(row, "skipped", f"{problem}, but left out"))
         case "skip":
             return Fitted((), _warning(row, "skipped", f"{problem}, and is left out"))
         case "truncate":
@@ -62,7 +65,7 @@ def _split(row: Row, sequence: TrainingTokens, limit: int) -> Fitted:
     tokens = sequence.tokens
     pieces = tuple(
         {"row": TrainingTokens(part, (0.0, *(1.0,) * (len(part) - 1)))}
-        for start in range(0, len(tokens) - 1, limit - 1)
+        for start in range(0, len(tokens) - 1, max(1, limit - 1))
         if (part := tokens[start : start + limit])
     )
     problem = f"has {len(tokens)} tokens and is trained as {len(pieces)} pieces"

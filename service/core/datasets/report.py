@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from service.core.datasets.findings import Finding, Severity
@@ -10,6 +10,8 @@ from service.core.errors import InvalidTrainingFile, InvalidValidationFile
 
 _KEPT = 1000
 """Findings that are kept word for word; the others are only counted."""
+_LONGEST_PROBLEM = 500
+"""Characters; templates may put what they refuse into their reasons."""
 _TOLD = 5
 """Findings in the message of an error."""
 
@@ -46,10 +48,12 @@ class Report:
     def add(self, finding: Finding) -> None:
         """Errors push kept findings of less weight out, so that a fault is always shown."""
         self.counts[finding.severity, finding.code] += 1
+        if len(finding.problem) > _LONGEST_PROBLEM:
+            finding = replace(finding, problem=f"{finding.problem[:_LONGEST_PROBLEM]}…")
         if len(self.kept) < _KEPT:
             self.kept.append(finding)
-        elif finding.severity is Severity.ERROR:
-            self._replace_milder(finding)
+        elif finding.severity is Severity.ERROR and self.errors <= _KEPT:
+            self._replace_milder(finding)  # beyond that only errors are kept
 
     def count_usable(self, *, tokens: int, trained: int) -> None:
         """One more row that is trained on."""

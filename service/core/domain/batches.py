@@ -66,5 +66,10 @@ class Batch:
         return self.completed + self.failed
 
     @property
+    def has_expired(self) -> bool:
+        """Whether its window closed before every line had its answer."""
+        return BatchStatus.EXPIRED in self.reached_at
+
+    @property
     def is_over(self) -> bool:
         return self.status in OVER

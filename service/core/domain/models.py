@@ -46,7 +46,8 @@ class TunedModel:
     owned_by: str
     base: str
     base_digest: str
-    job_id: str
+    job_id: str | None
+    """None when it was imported."""
     delta: Delta
     created_at: float
 

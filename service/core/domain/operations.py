@@ -13,6 +13,7 @@ class OperationKind(StrEnum):
 
     IMPORT = "model.import"
     EXPORT = "model.export"
+    FILE_REPORT = "file.report"
 
 
 class OperationStatus(StrEnum):
@@ -36,7 +37,7 @@ class Operation:
     project_id: str
     kind: OperationKind
     subject: str
-    """The public name of what it is about: a model."""
+    """The public name of what it is about: a model, or a file's id."""
     status: OperationStatus
     request: Mapping[str, Any]
     """Everything that the work needs, pinned when it was asked for."""

@@ -11,6 +11,7 @@ class WorkKind(StrEnum):
     TRAINING = "training"
     BATCH = "batch"
     WEBHOOK = "webhook"
+    FILE_REPORT = "file_report"
     IMPORT = "import"
     EXPORT = "export"
 

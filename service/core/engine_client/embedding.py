@@ -1,10 +1,10 @@
 """EmbeddingClient: an api process's line to the engines' embedding models."""
 
-from service.core.engine_client.calls import EngineCalls
+from service.core.engine_client.async_calls import AsyncEngineCalls
 from service.core.engine_protocol import Embedded, EmbedRequest
 
 
-class EmbeddingClient(EngineCalls):
+class EmbeddingClient(AsyncEngineCalls):
     """Belongs to one event loop. The engine's errors arrive as their own classes."""
 
     async def embed(self, engine_url: str, request: EmbedRequest) -> Embedded:

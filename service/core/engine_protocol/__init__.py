@@ -10,6 +10,11 @@ Training speaks HTTP (sessions and commands, `training`), serving one WebSocket 
 | `GET /sessions/{id}/results?after=&wait=` | – | ResultBatch (long poll; also the session's beat) |
 | `DELETE /sessions/{id}` | – | – |
 | `POST /embed` | EmbedRequest | Embedded |
+| `GET /bases/{name}/shapes` | – | BaseShapes |
+| `POST /probe` | ProbeRequest | Probed |
+| `POST /exports` | ExportRequest | ExportState |
+| `GET /exports/{id}` | – | ExportState |
+| `DELETE /exports/{id}` | – | – |
 | `POST /classify` | ClassifyRequest | Classified |
 | `WS /generate` | AddRequest, AbortRequest | StepFrame |
 | `GET /state` | – | EngineState |
@@ -19,6 +24,17 @@ Every call carries `Authorization: Bearer <internal token>`. Errors are `ErrorBo
 a class of `service.core.errors`; `failures` turns one into the other.
 """
 
+from service.core.engine_protocol.artefacts import (
+    MAX_PROBED_TOKENS,
+    BaseShapes,
+    Comparison,
+    Dialogue,
+    ExportFormat,
+    ExportRequest,
+    ExportState,
+    Probed,
+    ProbeRequest,
+)
 from service.core.engine_protocol.calibration import (
     Calibration,
     Law,
@@ -100,9 +116,11 @@ from service.core.engine_protocol.tunings import (
 )
 
 __all__ = [
+    "MAX_PROBED_TOKENS",
     "MAX_TOP_LOGPROBS",
     "AbortRequest",
     "AddRequest",
+    "BaseShapes",
     "BaseState",
     "BradleyTerry",
     "Calibration",
@@ -114,8 +132,10 @@ __all__ = [
     "CommandBatch",
     "CommandFailed",
     "CommandsAccepted",
+    "Comparison",
     "CrossEntropy",
     "DeltaRef",
+    "Dialogue",
     "Dpo",
     "EmbedRequest",
     "Embedded",
@@ -123,6 +143,9 @@ __all__ = [
     "EngineRole",
     "EngineState",
     "ErrorBody",
+    "ExportFormat",
+    "ExportRequest",
+    "ExportState",
     "Extras",
     "FinishReason",
     "FinishedStream",
@@ -149,6 +172,8 @@ __all__ = [
     "PartialTuning",
     "Policy",
     "PolicyExtras",
+    "ProbeRequest",
+    "Probed",
     "Report",
     "Result",
     "ResultBatch",

@@ -172,11 +172,18 @@ class RowLoss(Message):
     """Weighted sum of negative log-likelihoods, nats, before the normalizer; of other losses the
     row's share, a pair's being its chosen row's."""
     weight: float
+    """What the loss counts of the row: Σ weight of its tokens, of a labelled row its label's weight
+    (1 of several labels), of a pair 1 at the chosen row and 0 at the rejected."""
     correct: int
-    """Trained tokens whose greedy prediction was right; of a pair or a labelled row 1 or 0."""
+    """Trained tokens whose greedy prediction was right; of a pair (at its chosen row) or a labelled
+    row 1 or 0."""
     trained_tokens: int
+    """Tokens with a weight above zero."""
     metrics: dict[str, float] = Field({})
-    """What else the loss tells of the row, such as `reward_margin`, `clip_fraction`, `kl`."""
+    """What else the loss tells of the row. dpo, ipo, simpo (of a pair at its chosen row):
+    `reward_margin`, `chosen_reward`, `rejected_reward`; bradley_terry: `margin`, `chosen_score`,
+    `rejected_score`; policy (means over the row's tokens): `ratio`, `clip_fraction`, `old_kl`,
+    `policy_loss`, `entropy`, and where the row says what they need `kl`, `value`, `value_loss`."""
     logprobs: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()

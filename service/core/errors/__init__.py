@@ -21,6 +21,10 @@ ServiceError
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
+├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
+│   InfrastructureFailed
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost
 ├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
 │   OutOfMemory · InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
@@ -47,6 +51,7 @@ from service.core.errors.engine import (
     AdapterCorrupt,
     EngineOverloaded,
     EngineUnavailable,
+    ExportLost,
     SequenceGap,
     SessionNotFound,
     StaleEpoch,
@@ -129,6 +134,7 @@ __all__ = [
     "EngineCrashed",
     "EngineOverloaded",
     "EngineUnavailable",
+    "ExportLost",
     "ExportRefused",
     "FileInUse",
     "FileNotFound",

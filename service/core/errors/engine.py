@@ -23,6 +23,12 @@ class StaleEpoch(Conflict):
     code = "stale_epoch"
 
 
+class ExportLost(Unavailable):
+    """The engine knows no such export (any more): it was started again since."""
+
+    code = "export_lost"
+
+
 class EngineOverloaded(TooManyRequests):
     """The engine's waiting line is full."""
 

@@ -24,6 +24,7 @@ class PassSize:
     """What is computed together."""
 
     tokens: int
+    """Computed: a shared beginning counts once."""
     scored: int = 0
     """Positions whose next token is predicted: each is a product with the whole vocabulary."""
     squares: int = 0
@@ -31,8 +32,10 @@ class PassSize:
     rows: int = 1
 
     @classmethod
-    def of(cls, lengths: Sequence[int], scored: int) -> "PassSize":
-        return cls(sum(lengths), scored, sum(n * n for n in lengths), len(lengths))
+    def of(cls, lengths: Sequence[int], scored: int, *, tokens: int | None = None) -> "PassSize":
+        """`tokens`: computed ones, where rows share some."""
+        computed = sum(lengths) if tokens is None else tokens
+        return cls(computed, scored, sum(n * n for n in lengths), len(lengths))
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,15 @@ def session_features(steps: int, parameters: int) -> Features:
     return (1.0, steps / 1e2, parameters / 1e8)
 
 
-def memory_features(trained_bytes: int, activation_bytes: int) -> Features:
-    """What shapes say, so that both coefficients are correction factors near 1."""
-    return (float(trained_bytes), float(activation_bytes))
+def memory_features(
+    trained_bytes: int, activation_bytes: int, *, stored_bytes: int = 0
+) -> Features:
+    """What shapes say, so that all coefficients are correction factors near 1."""
+    return (float(trained_bytes), float(activation_bytes), float(stored_bytes))
 
 
 PRIORS: dict[LawName, Features] = {
-    "memory": (1.0, 1.0),
+    "memory": (1.0, 1.0, 1.0),
     "save": (0.01, 0.5),
     "session": (1.0, 0.5, 2.0),
 }

@@ -1,8 +1,8 @@
 """The work of methods that learn from their own answers, whose lengths nobody knows before."""
 
 import math
+from array import array
 from collections.abc import Sequence
-from dataclasses import replace
 
 from service.core.domain.methods import ReinforcementMethod, RlhfMethod
 from service.core.estimates.examples import SizedExample
@@ -23,7 +23,7 @@ def policy_work(
     work = JobWork(is_drawn=True)
     rollouts = math.ceil(len(prompts) / loop.prompts)
     work.steps = numbers.n_epochs * rollouts * loop.steps
-    answered = [loop.answered(prompt) for prompt in prompts for _ in range(loop.per_prompt)]
+    answered = [loop.answered(prompt, n) for prompt in prompts for n in range(loop.per_prompt)]
     work.tokens_per_epoch = sum(example.tokens for example in answered) * loop.passes
     work.trained_tokens = work.tokens_per_epoch * numbers.n_epochs
     a_rollout = loop.prompts * loop.per_prompt
@@ -33,11 +33,11 @@ def policy_work(
         parts = max(1, loop.steps // loop.passes)
         for part in range(parts):
             chosen = answers[len(answers) * part // parts : len(answers) * (part + 1) // parts]
-            for size in setting.passes(chosen or answers[:1]):
+            for size in setting.passes(chosen or answers[:1], differentiates=True):
                 add_pass(work, size, setting, loop.passes * numbers.n_epochs)
         loop.add_drawing(work, answers, numbers.n_epochs)
     if validation:
-        measured = [loop.answered(row) for row in validation for _ in range(loop.eval_samples)]
+        measured = [loop.answered(row, n) for row in validation for n in range(loop.eval_samples)]
         every = loop.eval_interval or numbers.eval_steps
         loop.add_drawing(work, measured, 1 + math.ceil(work.steps / every))
     add_steps(work, setting)
@@ -70,8 +70,11 @@ class _Loop:
         loop.answer = max(1, round(method.max_completion_tokens * answer_share))
         return loop
 
-    def answered(self, prompt: SizedExample) -> SizedExample:
-        return replace(prompt, lengths=(prompt.tokens + self.answer,), weighed=self.answer)
+    def answered(self, prompt: SizedExample, number: int) -> SizedExample:
+        """Answer `number` of a prompt; they differ from the first token on."""
+        (tokens,) = prompt.rows
+        row = array("i", tokens) + array("i", [-1 - number]) * self.answer
+        return SizedExample((row,), self.answer)
 
     def add_drawing(self, work: JobWork, answers: Sequence[SizedExample], times: float) -> None:
         drawn = self.answer * len(answers)

@@ -7,7 +7,7 @@ from service.core.engine_protocol import Calibration, Law
 from service.core.estimates.bounded import MOST, Bounded
 from service.core.estimates.fitting import LEAST_OBSERVATIONS
 from service.core.estimates.laws import PRIORS, LawName, memory_features
-from service.core.estimates.shapes import activation_bytes, trained_bytes
+from service.core.estimates.shapes import activation_bytes, stored_bytes, trained_bytes
 from service.core.estimates.work import JobWork, Setting
 
 _UNKNOWN_SPREAD = 0.5
@@ -66,7 +66,9 @@ def _memory(
         return None, False
     shapes, trained = calibration.shapes, setting.trained
     features = memory_features(
-        trained_bytes(trained, shapes), activation_bytes(work.largest, trained, shapes)
+        trained_bytes(trained, shapes),
+        activation_bytes(work.largest, trained, shapes),
+        stored_bytes=stored_bytes(trained, shapes),
     )
     own = sum(c * x for c, x in zip(law.coefficients, features, strict=True))
     peak = round(calibration.resident_bytes + own)

@@ -20,6 +20,8 @@ _STATE_BYTES = 16
 """fp32 weight, gradient and both moments of AdamW."""
 _GRADIENT_BYTES = 4
 """What a pass finds before it is added."""
+_SNAPSHOT_BYTES = 2 * 12
+"""fp32 weight and moments, taken and then written as one file."""
 _LAYER_WIDTHS = 18
 """Activations that a layer keeps of a token for the way back, in hidden sizes: norms, query, key,
 value, attention's and three of the feed-forward block, which is about three times as wide."""
@@ -46,6 +48,11 @@ def trainable_parameters(tuning: TuningSpec, shapes: ModelShapes, *, labels: int
 def trained_bytes(trained: Trained, shapes: ModelShapes) -> int:
     """Weights, gradients and moments of a session."""
     return trained.parameters * (_STATE_BYTES + _GRADIENT_BYTES + shapes.element_bytes)
+
+
+def stored_bytes(trained: Trained, shapes: ModelShapes) -> int:
+    """Copies of weights and moments that are held while a checkpoint is written."""
+    return trained.parameters * (_SNAPSHOT_BYTES + shapes.element_bytes)
 
 
 def activation_bytes(size: PassSize, trained: Trained, shapes: ModelShapes) -> int:

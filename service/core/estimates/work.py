@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from service.core.batching import cut_sizes, epoch_order, pack_sizes
+from service.core.batching import cut_groups, epoch_order, pack_sizes
 from service.core.domain.methods import DpoMethod, Method
 from service.core.estimates.examples import SizedExample
 from service.core.estimates.laws import (
@@ -23,9 +23,12 @@ from service.core.estimates.laws import (
     session_features,
 )
 from service.core.hyperparameters import ResolvedHyperparameters
+from service.core.shared_beginnings import packed_tokens
 
 _EXAMPLES_A_COMMAND = 64
 _SAMPLE_EXAMPLES = 16
+_EXAMINED_UNITS = 8192
+"""Of an epoch; so many drawn at random stand for all, within a percent."""
 
 Unit = Sequence[SizedExample]
 
@@ -62,20 +65,29 @@ class Setting:
     numbers: ResolvedHyperparameters
     micro_batch_tokens: int
     seed: int = 0
+    has_dropout: bool = False
+    """Each row's is its own, so that none shares its beginning while it is trained on."""
 
     @property
     def is_scored(self) -> bool:
         """Whether losses need the vocabulary."""
         return self.method.type not in ("classification", "reward_model")
 
-    def passes(self, examples: Sequence[SizedExample]) -> Iterator[PassSize]:
+    def passes(
+        self, examples: Sequence[SizedExample], *, differentiates: bool
+    ) -> Iterator[PassSize]:
         """Of the examples of one command."""
-        sizes = [example.tokens for example in examples]
-        for places in cut_sizes(sizes, limit=self.micro_batch_tokens):
+        share = self.trained.law != "head" and not (differentiates and self.has_dropout)
+        groups = [example.rows for example in examples]
+        for places in cut_groups(groups, limit=self.micro_batch_tokens, share=share):
             chosen = [examples[place] for place in places]
-            lengths = list(chain.from_iterable(example.lengths for example in chosen))
+            rows = list(chain.from_iterable(example.rows for example in chosen))
             weighed = sum(example.weighed for example in chosen)
-            yield PassSize.of(lengths, weighed if self.is_scored else 0)
+            yield PassSize.of(
+                [len(row) for row in rows],
+                weighed if self.is_scored else 0,
+                tokens=packed_tokens(rows, share=share),
+            )
 
 
 def with_seed(setting: Setting, seed: int) -> Setting:
@@ -132,7 +144,8 @@ def add_forwards(
 ) -> None:
     """Without, in commands of so many examples."""
     for start in range(0, len(examples), _EXAMPLES_A_COMMAND):
-        for size in setting.passes(examples[start : start + _EXAMPLES_A_COMMAND]):
+        command = examples[start : start + _EXAMPLES_A_COMMAND]
+        for size in setting.passes(command, differentiates=False):
             if setting.trained.law == "head":
                 work.add("head", pass_features(size, setting.trained), times)
             else:
@@ -142,11 +155,15 @@ def add_forwards(
 def _add_training(work: JobWork, units: Sequence[Unit], setting: Setting) -> None:
     numbers = setting.numbers
     order = epoch_order(len(units), seed=setting.seed, epoch=1)
+    times = float(numbers.n_epochs)
+    if len(order) > _EXAMINED_UNITS:
+        times *= len(order) / _EXAMINED_UNITS
+        order = order[:_EXAMINED_UNITS]
     for start in range(0, len(order), numbers.batch_size):
         batch = order[start : start + numbers.batch_size]
         examples = [example for place in batch for example in units[place]]
-        for size in setting.passes(examples):
-            add_pass(work, size, setting, numbers.n_epochs)
+        for size in setting.passes(examples, differentiates=True):
+            add_pass(work, size, setting, times)
 
 
 def _add_evaluations(work: JobWork, validation: Sequence[SizedExample], setting: Setting) -> None:

@@ -14,9 +14,18 @@ from service.core.domain.batches import (
     BatchProblem,
     BatchStatus,
 )
+from service.core.domain.webhooks import WebhookEventType
 from service.core.errors import BatchNotFound, InvalidTransition
+from service.core.repositories.deliveries import emit
 from service.core.repositories.paging import Page, fetch_page
 from service.core.tables import batch_blocks, batches
+
+_TOLD_BY_WEBHOOK = {
+    BatchStatus.COMPLETED: WebhookEventType.BATCH_COMPLETED,
+    BatchStatus.FAILED: WebhookEventType.BATCH_FAILED,
+    BatchStatus.EXPIRED: WebhookEventType.BATCH_EXPIRED,
+    BatchStatus.CANCELLED: WebhookEventType.BATCH_CANCELLED,
+}
 
 
 class BatchRepository:
@@ -24,6 +33,7 @@ class BatchRepository:
 
     def __init__(self, connection: Connection, scope: Scope) -> None:
         self._connection = connection
+        self._scope = scope
         self._project = scope.project_id
 
     def add(
@@ -84,7 +94,8 @@ class BatchRepository:
         problems: Sequence[BatchProblem] = (),
         **changes: Any,
     ) -> Batch:
-        """Reach a status, noting the time. Raises InvalidTransition when the batch is over."""
+        """Reach a status, noting the time. The end of a batch is told to the project's webhooks by
+        the same transaction. Raises InvalidTransition when the batch is over."""
         batch = self.get(batch_id)
         if batch.is_over:
             raise InvalidTransition(f"a batch that is {batch.status} cannot become {status}")
@@ -101,7 +112,19 @@ class BatchRepository:
         ).rowcount
         if not changed:
             raise InvalidTransition(f"batch {batch_id} was moved by another")
+        if status in _TOLD_BY_WEBHOOK:
+            emit(self._connection, self._scope, _TOLD_BY_WEBHOOK[status], batch_id)
         return self.get(batch_id)
+
+    def note_expiry(self, batch_id: str) -> None:
+        """Its window has closed: however often its end is begun anew, it will be `expired`, unless
+        it is being cancelled."""
+        reached = {**self.get(batch_id).reached_at, BatchStatus.EXPIRED: self._now()}
+        self._connection.execute(
+            update(batches)
+            .where(batches.c.id == batch_id, batches.c.status == BatchStatus.IN_PROGRESS)
+            .values(reached_at=reached)
+        )
 
     def add_block(self, batch_id: str, key: str, *, completed: int, failed: int) -> None:
         """The next lines have their answers."""

@@ -8,10 +8,11 @@ from service.core.database import database_now
 from service.core.domain.access import Scope
 from service.core.domain.batches import OVER
 from service.core.domain.files import File, FilePurpose
+from service.core.domain.operations import OperationKind
 from service.core.errors import FileInUse, FileNotFound
 from service.core.lifecycle import TERMINAL
 from service.core.repositories.paging import Page, fetch_page
-from service.core.tables import batches, files, jobs
+from service.core.tables import batches, files, jobs, operations, work
 
 
 class FileRepository:
@@ -104,7 +105,7 @@ class FileRepository:
                 f"File {file_id} is read by {reader}, which has not ended; cancel that first.",
                 param="file_id",
             )
-        self._connection.execute(delete(files).where(files.c.id == file_id))
+        _forget(self._connection, file_id)
         return file
 
 
@@ -129,7 +130,16 @@ class ExpiredFiles:
         return [_to_domain(row) for row in rows]
 
     def forget(self, file_id: str) -> None:
-        self._connection.execute(delete(files).where(files.c.id == file_id))
+        _forget(self._connection, file_id)
+
+
+def _forget(connection: Connection, file_id: str) -> None:
+    """The row, and the reports on it; an attempt at one is fenced from now on."""
+    of_file = and_(operations.c.kind == OperationKind.FILE_REPORT, operations.c.subject == file_id)
+    reports = select(operations.c.id).where(of_file)
+    connection.execute(delete(work).where(work.c.subject_id.in_(reports)))
+    connection.execute(delete(operations).where(of_file))
+    connection.execute(delete(files).where(files.c.id == file_id))
 
 
 def _alive() -> ColumnElement[bool]:

@@ -24,8 +24,10 @@ class ModelRepository:
         self._scope = scope
         self._registry = RegistryRepository(connection)
 
-    def add(self, name: str, *, base: str, base_digest: str, job_id: str, delta: Delta) -> None:
-        """Publish: from the commit on, the name answers."""
+    def add(
+        self, name: str, *, base: str, base_digest: str, job_id: str | None, delta: Delta
+    ) -> None:
+        """Publish: from the commit on, the name answers. One that was imported has no job."""
         self._connection.execute(
             insert(models).values(
                 name=name,
@@ -75,22 +77,27 @@ class ModelRepository:
             raise model_not_found(name)
         self._connection.execute(delete(models).where(models.c.name == name))
         PermissionRepository(self._connection, self._scope).forget([name])
-        CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
+        if model.job_id is not None:
+            CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
         return model
 
-    def find_on_embedder(self, name: str) -> tuple[EmbeddingModel, Delta] | None:
-        """A head that was tuned on an embedding model, and that model; None for any other name.
+    def is_built_upon(self, prefix: str) -> bool:
+        """Whether a job of any project started from what lies below the prefix of the object store:
+        what it stored may share files with it."""
+        key = jobs.c.start_from["delta"]["key"].as_string()
+        found = select(jobs.c.id).where(key.startswith(prefix, autoescape=True)).limit(1)
+        return self._connection.execute(found).first() is not None
 
-        Raises ModelNotFound.
-        """
-        meanings = list(self._registry.meanings(name, self._scope))
-        for meaning in meanings:
+    def find_on_embedder(self, name: str) -> tuple[EmbeddingModel, Delta] | None:
+        """A head that was tuned on an embedding model, and that model; None for any other name."""
+        for meaning in self._registry.meanings(name, self._scope):
             if self._registry.find_base(meaning) is not None:
                 return None
-            if found := self._find_delta(meaning):
+            found = self._find_delta(meaning)
+            if found is not None:
                 embedder = EmbedderRepository(self._connection).find(found[0])
                 return None if embedder is None else (embedder, found[1])
-        raise model_not_found(*meanings)
+        return None
 
     def resolve(self, name: str) -> ResolvedModel:
         """What `name` means now: a base, a tuned model, a checkpoint or an alias of one.

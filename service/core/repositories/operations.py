@@ -14,6 +14,8 @@ from service.core.errors import InvalidTransition, OperationNotFound
 from service.core.repositories.paging import Page, fetch_page
 from service.core.tables import operations
 
+_MOST_OF_A_SUBJECT = 100
+
 
 class OperationRepository:
     """Operations visible within `scope`."""
@@ -66,6 +68,13 @@ class OperationRepository:
             limit=limit,
             to_domain=_to_domain,
         )
+
+    def find(
+        self, kind: OperationKind, subject: str, request: Mapping[str, Any]
+    ) -> Operation | None:
+        """The newest that was asked for in the same way."""
+        asked = self.list(kind, subject=subject, after=None, limit=_MOST_OF_A_SUBJECT).items
+        return next((operation for operation in asked if operation.request == request), None)
 
     def begin(self, operation_id: str) -> None:
         """An attempt is at work. Raises InvalidTransition when it is over."""

@@ -36,6 +36,7 @@ def enter_empty_root(packages: str | None) -> None:
         shown[PACKAGES] = os.path.realpath(packages)
     links = {path: os.readlink(path) for path in _LIBRARIES if os.path.islink(path)}
 
+    os.umask(0o022)  # whatever the service's own is: nobody has to find a way through the folders
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     mount("tmpfs", _STAGE, "tmpfs", MS_NOSUID | MS_NODEV, _ROOT_OPTIONS)
     os.mkdir(_STAGE + _OLD)

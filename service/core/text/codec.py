@@ -55,11 +55,18 @@ class TextCodec:
         )
 
     def encode_chat_prompt(
-        self, messages: Sequence[Message], *, tools: Sequence[Tool] | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Tool] | None = None,
+        reasoning_effort: str | None = None,
     ) -> list[int]:
         """Ids of the conversation up to where the assistant begins. Raises ChatTemplateError."""
         rendered = self._chat_template().render(
-            self._prepared(messages), tools=self._guard.protect(tools), add_generation_prompt=True
+            self._prepared(messages),
+            tools=self._guard.protect(tools),
+            reasoning_effort=reasoning_effort,
+            add_generation_prompt=True,
         )
         return self._guard.encode(rendered).ids
 
@@ -126,6 +133,11 @@ class TextCodec:
     def takes_tools(self) -> bool:
         """Whether the model's template writes tools."""
         return self._template is not None and self._template.takes_tools
+
+    @property
+    def takes_reasoning_effort(self) -> bool:
+        """Whether the model's template tells it how long to reason."""
+        return self._template is not None and self._template.takes_reasoning_effort
 
     @property
     def tool_format(self) -> ToolFormat | None:

@@ -11,18 +11,29 @@ Tool = Mapping[str, Any]
 def prepare(messages: Sequence[Message], *, keep_developer: bool) -> list[dict[str, Any]]:
     """Copies with text content, tool arguments as objects, and no key whose value is null.
 
-    Without `keep_developer` developer messages become system messages.
+    Without `keep_developer` developer messages become system messages. Calls of the older form
+    get ids, which some templates insist on.
     """
-    return [_prepare(message, keep_developer) for message in messages]
+    return [
+        _prepare(message, keep_developer, _call_id(messages, index))
+        for index, message in enumerate(messages)
+    ]
 
 
-def _prepare(message: Message, keep_developer: bool) -> dict[str, Any]:
+def _call_id(messages: Sequence[Message], index: int) -> str:
+    """Of the call that a message of the older form makes, or answers: nine characters, as Mistral's
+    templates demand."""
+    made = sum(bool(message.get("function_call")) for message in messages[: index + 1])
+    return f"call{made:05}"
+
+
+def _prepare(message: Message, keep_developer: bool, call_id: str) -> dict[str, Any]:
     prepared = {
         key: value for key, value in message.items() if key != "weight" and value is not None
     }
     if prepared.get("role") == "developer" and not keep_developer:
         prepared["role"] = "system"
-    _replace_function_call(prepared)
+    _replace_function_call(prepared, call_id)
     content = prepared.get("content")
     if isinstance(content, list):
         prepared["content"] = "".join(str(part.get("text", "")) for part in content)
@@ -31,13 +42,14 @@ def _prepare(message: Message, keep_developer: bool) -> dict[str, Any]:
     return prepared
 
 
-def _replace_function_call(message: dict[str, Any]) -> None:
+def _replace_function_call(message: dict[str, Any], call_id: str) -> None:
     """OpenAI's older form of tool calls, which templates do not know."""
     if message.get("role") == "function":
         message["role"] = "tool"
+        message["tool_call_id"] = call_id
     function = message.pop("function_call", None)
     if function:
-        message["tool_calls"] = [{"type": "function", "function": function}]
+        message["tool_calls"] = [{"id": call_id, "type": "function", "function": function}]
 
 
 def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,8 +29,11 @@ class ChatTemplate:
         try:
             sandbox = ChatTemplateSandbox()
             self._template = sandbox.from_string(source)
-            self.takes_tools = "tools" in find_undeclared_variables(sandbox.parse(source))
+            asked_for = find_undeclared_variables(sandbox.parse(source))
+            self.takes_tools = "tools" in asked_for
             """Whether the template writes what it is given as tools."""
+            self.takes_reasoning_effort = "reasoning_effort" in asked_for
+            """Whether the template tells the model how long to reason."""
         except (TemplateError, RecursionError) as error:
             raise ChatTemplateError(f"The chat template does not compile: {error}") from error
         self._special_tokens = dict(special_tokens)
@@ -47,6 +50,7 @@ class ChatTemplate:
         prepared: Sequence[Message],
         *,
         tools: Sequence[Tool] | None = None,
+        reasoning_effort: str | None = None,
         add_generation_prompt: bool,
     ) -> str:
         """Raises ChatTemplateError with the template's own reason."""
@@ -56,6 +60,8 @@ class ChatTemplate:
                 tools=list(tools) if tools else None,
                 documents=None,
                 add_generation_prompt=add_generation_prompt,
+                # the template's own default holds where nothing is said
+                **({"reasoning_effort": reasoning_effort} if reasoning_effort else {}),
                 **{STEPS: Steps()},
                 **self._special_tokens,
             )

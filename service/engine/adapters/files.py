@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from service.core.adapters import CONFIG_NAME, MAX_CONFIG_BYTES, MAX_WEIGHTS_BYTES, WEIGHTS_NAME
 from service.core.errors import AdapterCorrupt
 from service.core.manifest import MANIFEST_NAME, Manifest, ManifestFile
 
-CONFIG_NAME = "adapter_config.json"
-WEIGHTS_NAME = "adapter_model.safetensors"
 OVERLAY_NAME = "overlay.safetensors"
 HEAD_SPEC_NAME = "head.json"
 HEAD_NAME = "head.safetensors"
-"""With the manifest the only names that are ever read; whatever else lies there is not touched."""
+"""With the manifest and an adapter's two the only names that are ever read; whatever else lies
+there is not touched."""
 
 MAX_MANIFEST_BYTES = 1024**2
 _MAX_BYTES = {
-    CONFIG_NAME: 1024**2,
-    WEIGHTS_NAME: 8 * 1024**3,
+    CONFIG_NAME: MAX_CONFIG_BYTES,
+    WEIGHTS_NAME: MAX_WEIGHTS_BYTES,
     OVERLAY_NAME: 64 * 1024**3,
     HEAD_SPEC_NAME: 1024**2,
     HEAD_NAME: 1024**3,

@@ -1,12 +1,9 @@
 """Which layers of a base an adapter may sit on, and their sizes."""
 
-from collections.abc import Mapping
-
 import torch
 from transformers import PreTrainedModel
 
-LinearShapes = Mapping[str, tuple[int, int]]
-"""Module name in the base → (out_features, in_features)."""
+from service.core.adapters import LinearShapes
 
 
 def linear_shapes(model: PreTrainedModel) -> LinearShapes:

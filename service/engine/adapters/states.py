@@ -5,11 +5,11 @@ import json
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from service.core.adapters import read_header
 from service.core.engine_protocol import ResumePoint
 from service.core.errors import AdapterCorrupt
 from service.core.storage import ObjectStore
 from service.engine.adapters.files import read_listing
-from service.engine.adapters.header import read_header
 from service.engine.adapters.remote import remote_reader
 from service.engine.parts import TrainingState
 

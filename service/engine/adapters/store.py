@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
+from service.core.adapters import LinearShapes
 from service.core.engine_protocol import DeltaRef, ResumePoint
 from service.core.errors import AdapterCorrupt, EngineUnavailable
 from service.core.storage import ObjectStore
@@ -16,7 +17,6 @@ from service.engine.adapters.disk import AdapterDisk
 from service.engine.adapters.files import DeltaFiles, read_verified
 from service.engine.adapters.memory import AdapterMemory
 from service.engine.adapters.remote import remote_reader
-from service.engine.adapters.shapes import LinearShapes
 from service.engine.adapters.states import read_state
 from service.engine.adapters.weights import read_delta
 from service.engine.parts import DeltaWeights, OverlayWeights, TrainingState

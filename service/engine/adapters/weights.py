@@ -1,7 +1,6 @@
 """Verified bytes of a delta become DeltaWeights, if they fit the base they name."""
 
 import json
-import re
 from collections.abc import Mapping
 
 import torch
@@ -9,19 +8,19 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from service.core.adapters import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    LinearShapes,
+    check_fit,
+    names_by_module,
+    parse_lora_config,
+    read_header,
+    scaling_of,
+)
 from service.core.engine_protocol import DeltaRef, HeadSpec, LoraTuning
 from service.core.errors import AdapterCorrupt, UnsupportedParameter
-from service.engine.adapters.files import (
-    CONFIG_NAME,
-    HEAD_NAME,
-    HEAD_SPEC_NAME,
-    OVERLAY_NAME,
-    WEIGHTS_NAME,
-    DeltaFiles,
-)
-from service.engine.adapters.header import read_header
-from service.engine.adapters.lora_config import parse_lora_config, scaling_of
-from service.engine.adapters.shapes import LinearShapes
+from service.engine.adapters.files import HEAD_NAME, HEAD_SPEC_NAME, OVERLAY_NAME, DeltaFiles
 from service.engine.parts import (
     AdapterWeights,
     DeltaWeights,
@@ -31,12 +30,6 @@ from service.engine.parts import (
 )
 
 _KINDS = ("delta", "lora")
-_TENSOR_NAME = re.compile(
-    r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>A\.weight|B\.weight|magnitude_vector)"
-)
-
-_TensorNames = dict[str, dict[str, str]]
-"""Module → factor (`A.weight`, `B.weight`, `magnitude_vector`) → the tensor's name in the file."""
 
 
 def read_delta(
@@ -82,10 +75,10 @@ class _Adapter:
         self._tuning = tuning
         self._content = content
         self._entries = read_header(content)
-        self._names = self._names_by_module()
+        self._names = names_by_module(self._entries)
 
     def read(self, shapes: LinearShapes) -> AdapterWeights:
-        self._check_fit(shapes)
+        check_fit(self._names, self._entries, self._tuning, shapes)
         tensors = _tensors(self._content)
 
         def of(module: str, factor: str) -> torch.Tensor:
@@ -97,44 +90,12 @@ class _Adapter:
             tuning=self._tuning,
             scaling=scaling_of(self._tuning),
             modules={
-                module: LoraPair(a=of(module, "A.weight"), b=of(module, "B.weight"))
-                for module in self._names
+                module: LoraPair(a=of(module, "A"), b=of(module, "B")) for module in self._names
             },
             magnitudes={
-                module: of(module, "magnitude_vector")
-                for module in self._names
-                if self._tuning.use_dora
+                module: of(module, "magnitude") for module in self._names if self._tuning.use_dora
             },
         )
-
-    def _names_by_module(self) -> _TensorNames:
-        names: _TensorNames = {}
-        for name in self._entries:
-            found = _TENSOR_NAME.fullmatch(name)
-            if found is None:
-                raise AdapterCorrupt(f"tensor {name!r} is no factor of a LoRA")
-            names.setdefault(found["module"], {})[found["factor"]] = name
-        if not names:
-            raise AdapterCorrupt("the adapter holds no tensors")
-        return names
-
-    def _check_fit(self, shapes: LinearShapes) -> None:
-        rank = self._tuning.rank
-        for module, factors in self._names.items():
-            if module not in shapes:
-                raise AdapterCorrupt(f"the base has no linear layer {module!r}")
-            out_features, in_features = shapes[module]
-            expected: dict[str, tuple[int, ...]] = {
-                "A.weight": (rank, in_features),
-                "B.weight": (out_features, rank),
-            }
-            if self._tuning.use_dora:
-                expected["magnitude_vector"] = (out_features,)
-            found = {factor: self._entries[name].shape for factor, name in factors.items()}
-            if found != expected:
-                raise AdapterCorrupt(
-                    f"{module}: the factors' shapes are {found}, the base and rank need {expected}"
-                )
 
 
 def _read_head(spec: bytes, content: bytes) -> HeadWeights:

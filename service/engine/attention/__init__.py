@@ -7,12 +7,13 @@ from service.engine.attention.interface import (
     register,
 )
 from service.engine.attention.packed_rows import PackedRows
-from service.engine.attention.row_layout import RowLayout
+from service.engine.attention.row_layout import Bucket, RowLayout
 from service.engine.attention.scores import attention, causal
 
 __all__ = [
     "IMPLEMENTATION",
     "AttentionOptions",
+    "Bucket",
     "PackedAttention",
     "PackedRows",
     "RowLayout",

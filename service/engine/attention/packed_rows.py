@@ -1,4 +1,4 @@
-"""Attention of whole sequences packed one after the other, each seeing itself alone."""
+"""Attention of whole sequences packed one after the other, each seeing itself and its prefix."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +17,15 @@ kernel costs time."""
 class PackedRows:
     """For training and measuring, in the batches of a RowLayout."""
 
-    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
-        self.layout = RowLayout(lengths, device)
-        self._masks: dict[tuple[int, int | None], torch.Tensor] = {}
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        device: torch.device,
+        prefixes: Sequence[int | None] | None = None,
+    ) -> None:
+        """See RowLayout."""
+        self.layout = RowLayout(lengths, device, prefixes)
+        self._masks: dict[tuple[int, int, int | None], torch.Tensor] = {}
 
     def attend(
         self,
@@ -31,15 +37,18 @@ class PackedRows:
     ) -> torch.Tensor:
         """See PackedAttention."""
         del layer
-        query, key, value = (self._pad(part.transpose(0, 1)) for part in (query, key, value))
-        mixed, start = [], 0
-        for width, count in self.layout.buckets:
-            rows = slice(start, start + width * count)
-            start = rows.stop
-            batch = (_as_batch(part[rows], width) for part in (query, key, value))
-            mixed.append(self._attend_batch(*batch, options=options))
-        padded = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
-        return self._unpad(padded)
+        rows = [part.transpose(0, 1) for part in (query, key, value)]  # (rows, heads, size)
+        padded = [self._pad(part) for part in rows]
+        mixed = []
+        for bucket in self.layout.buckets:
+            own = [_as_batch(part[bucket.places], bucket.width) for part in padded]
+            if bucket.prefix_length:
+                own[1:] = [
+                    _behind(part[bucket.prefix], batch)
+                    for part, batch in zip(rows[1:], own[1:], strict=True)
+                ]
+            mixed.append(self._attend_batch(*own, options=options))
+        return self._unpad(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
 
     def _attend_batch(
         self,
@@ -49,19 +58,21 @@ class PackedRows:
         *,
         options: AttentionOptions,
     ) -> torch.Tensor:
-        width = query.shape[2]
-        if width <= _LONGEST_EXPLICIT or options.softcap is not None:
-            visible = self._mask(width, options.sliding_window)
+        queries, keys = query.shape[2], key.shape[2]
+        if keys <= _LONGEST_EXPLICIT or options.softcap is not None:
+            visible = self._mask(queries, keys, options.sliding_window)
             mixed = explicit_attention(query, key, value, visible, options)
         else:
-            mask = None if options.is_plain else self._mask(width, options.sliding_window)
+            is_square = options.is_plain and queries == keys
+            mask = None if is_square else self._mask(queries, keys, options.sliding_window)
             mixed = fused_attention(query, key, value, mask, options)
         return mixed.transpose(1, 2).flatten(0, 1)
 
-    def _mask(self, width: int, window: int | None) -> torch.Tensor:
-        if (width, window) not in self._masks:
-            self._masks[width, window] = causal(width, width, window, self.layout.device)
-        return self._masks[width, window]
+    def _mask(self, queries: int, keys: int, window: int | None) -> torch.Tensor:
+        wanted = queries, keys, window
+        if wanted not in self._masks:
+            self._masks[wanted] = causal(queries, keys, window, self.layout.device)
+        return self._masks[wanted]
 
     def _pad(self, rows: torch.Tensor) -> torch.Tensor:
         if not self.layout.needs_padding:
@@ -79,6 +90,12 @@ class PackedRows:
 def _as_batch(rows: torch.Tensor, width: int) -> torch.Tensor:
     """(B * width, heads, size) → (B, heads, width, size)"""
     return rows.reshape(-1, width, *rows.shape[1:]).transpose(1, 2)
+
+
+def _behind(prefix: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+    """(P, heads, size) before each of (B, heads, width, size)."""
+    shared = prefix.transpose(0, 1).expand(batch.shape[0], -1, -1, -1)
+    return torch.cat([shared, batch], dim=2)
 
 
 class _Pad(torch.autograd.Function):

@@ -1,35 +1,71 @@
 """Where packed sequences lie when those of similar length are padded to one batch.
 
-A place of padding repeats the last token of its own sequence, so nothing of a neighbour, a NaN
-least of all, comes near.
+A sequence may go on from another, its prefix, which several share: it is computed once and seen by
+each of them. A place of padding repeats the last token of its own sequence, so nothing of a
+neighbour, a NaN least of all, comes near.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
-_SHORTEST_BUCKET = 32
+_SHORTEST_BUCKET = 64
+"""Padding of so few places costs less than the calls of another bucket."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Sequences of similar length behind the same prefix, padded to one batch."""
+
+    places: slice
+    """The padded places, sequence after sequence."""
+    width: int
+    """Of each sequence, padding included."""
+    count: int
+    prefix: slice
+    """The packed rows that all of them see first; empty for sequences that stand alone."""
+
+    @property
+    def prefix_length(self) -> int:
+        return int(self.prefix.stop - self.prefix.start)
+
+    @property
+    def keys(self) -> int:
+        """Tokens that the last place of a sequence sees."""
+        return self.prefix_length + self.width
 
 
 class RowLayout:
     """The padded places of a packed batch, and the way there and back."""
 
-    def __init__(self, lengths: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        device: torch.device,
+        prefixes: Sequence[int | None] | None = None,
+    ) -> None:
+        """`prefixes` names for each sequence the one that it goes on from, which itself stands
+        alone; without it all stand alone."""
         self.device = device
-        self.longest = max(lengths, default=0)
-        buckets = _sort_into_buckets(lengths)
-        self.buckets: tuple[tuple[int, int], ...] = tuple((w, len(rows)) for w, rows in buckets)
-        """(padded length, sequences), in the order of the padded places"""
-        starts = [sum(lengths[:i]) for i in range(len(lengths))]
+        prefixes = prefixes or [None] * len(lengths)
+        starts = [0, *accumulate(lengths)]
+        self.buckets: list[Bucket] = []
         padded: list[int] = []
         place = [0] * sum(lengths)
-        for width, members in buckets:
+        for prefix, width, members in _sort_into_buckets(lengths, prefixes):
+            seen = slice(0, 0) if prefix is None else slice(starts[prefix], starts[prefix + 1])
+            places = slice(len(padded), len(padded) + width * len(members))
+            self.buckets.append(Bucket(places, width, len(members), seen))
             for member in members:
                 rows = [starts[member] + min(i, lengths[member] - 1) for i in range(width)]
                 for i in range(lengths[member]):
                     place[starts[member] + i] = len(padded) + i
                 padded += rows
+        self.longest = max((bucket.keys for bucket in self.buckets), default=0)
+        """Tokens of the longest sequence with its prefix."""
         self.needs_padding = padded != list(range(len(place)))
         self.padded = torch.tensor(padded, device=device)
         """(padded places): the packed row that each repeats"""
@@ -54,10 +90,13 @@ class RowLayout:
         return rows.index_select(0, self.padded).masked_fill_(~real, 0)
 
 
-def _sort_into_buckets(lengths: Sequence[int]) -> list[tuple[int, list[int]]]:
-    """(padded length, members); the padded length is no longer than the longest member."""
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, length in enumerate(lengths):
-        bucket = max(_SHORTEST_BUCKET, 1 << (length - 1).bit_length())
-        members[bucket].append(index)
-    return [(max(lengths[i] for i in group), group) for group in members.values()]
+def _sort_into_buckets(
+    lengths: Sequence[int], prefixes: Sequence[int | None]
+) -> Iterator[tuple[int | None, int, list[int]]]:
+    """(prefix, padded length, members); the padded length is no longer than the longest member."""
+    members: dict[tuple[int | None, int], list[int]] = defaultdict(list)
+    for index, (length, prefix) in enumerate(zip(lengths, prefixes, strict=True)):
+        size = max(_SHORTEST_BUCKET, 1 << (length - 1).bit_length())
+        members[prefix, size].append(index)
+    for (prefix, _), group in members.items():
+        yield prefix, max(lengths[i] for i in group), group

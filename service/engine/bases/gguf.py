@@ -15,19 +15,19 @@ from service.core.errors import ConfigurationError
 RECIPE = "gguf-1"
 """Part of the digest; raise it whenever the same file would convert to something else."""
 
-_PreTokenizer = pre_tokenizers.PreTokenizer
+PreTokenizer = pre_tokenizers.PreTokenizer
 
 
-def _bytes_after_digits() -> _PreTokenizer:
+def _bytes_after_digits() -> PreTokenizer:
     digits = pre_tokenizers.Digits(individual_digits=True)
     return pre_tokenizers.Sequence([digits, _bytes_only()])
 
 
-def _bytes_only() -> _PreTokenizer:
+def _bytes_only() -> PreTokenizer:
     return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
 
-_PRE_TOKENIZERS: Mapping[str, Callable[[], _PreTokenizer]] = {
+PRE_TOKENIZERS: Mapping[str, Callable[[], PreTokenizer]] = {
     "smollm": _bytes_after_digits,
     "gpt-2": _bytes_only,
 }
@@ -54,7 +54,7 @@ def convert_gguf(source: Path, folder: Path) -> None:
         ) from error
 
 
-def _pre_tokenizer_of(source: Path) -> Callable[[], _PreTokenizer]:
+def _pre_tokenizer_of(source: Path) -> Callable[[], PreTokenizer]:
     from gguf import GGUFReader  # here: only a conversion needs it
 
     try:
@@ -62,15 +62,15 @@ def _pre_tokenizer_of(source: Path) -> Callable[[], _PreTokenizer]:
     except (ValueError, OSError, IndexError) as error:
         raise ConfigurationError(f"{source} is not a readable GGUF file: {error}") from error
     kind = str(field.contents()) if field else "unnamed"
-    if kind not in _PRE_TOKENIZERS:
+    if kind not in PRE_TOKENIZERS:
         raise ConfigurationError(
             f"{source} splits text in the manner {kind!r}, which is not converted exactly; "
             "name a folder in the format of transformers instead"
         )
-    return _PRE_TOKENIZERS[kind]
+    return PRE_TOKENIZERS[kind]
 
 
-def _convert_tokenizer(source: Path, folder: Path, split: _PreTokenizer) -> None:
+def _convert_tokenizer(source: Path, folder: Path, split: PreTokenizer) -> None:
     tokenizer = AutoTokenizer.from_pretrained(
         source.parent, gguf_file=source.name, local_files_only=True, trust_remote_code=False
     )

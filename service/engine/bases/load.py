@@ -45,6 +45,7 @@ def load_prepared(name: str, prepared: PreparedBase, settings: Settings) -> Load
         context_length=_context_length(prepared.folder, model),
         model=model,
         text=TextAssets.from_pretrained_folder(prepared.folder),
+        folder=prepared.folder,
     )
 
 

@@ -21,7 +21,8 @@ from service.engine.training.beginning import begin
 from service.engine.training.features import FeatureCache, base_features
 from service.engine.training.head_passes import measure_and_differentiate_head
 from service.engine.training.optimizer import AdamW
-from service.engine.training.passes import PassPart, measure, measure_and_differentiate
+from service.engine.training.pass_parts import PassPart
+from service.engine.training.passes import measure, measure_and_differentiate
 from service.engine.variants import Variants
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ def _run(book: CalibrationBook, trial: Trial, variants: Variants) -> Iterator[No
     largest = PassSize(0)
     for rows in trial.batches(runner.vocabulary, limit):
         part = PassPart(model, rows, 1.0, seed=1, step=1, loss=trial.loss)
-        size = size_of(part)
+        size = size_of(part, part.tokens)
         largest = max(largest, size, key=lambda one: (one.tokens, one.scored))
         for round_ in range(1 + _ROUNDS):
             started = time.perf_counter()

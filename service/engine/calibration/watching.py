@@ -17,11 +17,11 @@ from service.core.estimates.laws import (
     save_features,
     session_features,
 )
-from service.core.estimates.shapes import activation_bytes, depth_of, trained_bytes
+from service.core.estimates.shapes import activation_bytes, depth_of, stored_bytes, trained_bytes
 from service.engine.calibration.book import CalibrationBook
 from service.engine.calibration.metering import settle, trim
 from service.engine.training.model import TrainedModel
-from service.engine.training.passes import PassPart
+from service.engine.training.pass_parts import PassPart
 from service.engine.training.session import Session
 
 
@@ -33,6 +33,7 @@ class _Watched:
     is_alone: bool
     busy_seconds: float = 0.0
     steps: int = 0
+    has_stored: bool = False
     largest: PassSize = field(default_factory=lambda: PassSize(0))
 
 
@@ -60,9 +61,9 @@ class TrainingWatch:
 
     @contextmanager
     def a_pass(
-        self, session: Session, part: PassPart, *, is_measuring: bool, is_shared: bool
+        self, session: Session, part: PassPart, *, tokens: int, is_measuring: bool, is_shared: bool
     ) -> Iterator[None]:
-        """One of a session's alone; what sessions share is nobody's."""
+        """One of a session's alone, with so many computed tokens; shared ones are nobody's."""
         book = None if is_shared else self._book(session)
         if book is None:
             yield
@@ -73,7 +74,7 @@ class TrainingWatch:
         settle(book.base.device)
         seconds = time.perf_counter() - started
         after = session.features.computed_tokens if session.features is not None else 0
-        size, trained = size_of(part), trained_by(part.model, book)
+        size, trained = size_of(part, tokens), trained_by(part.model, book)
         if is_measuring and session.features is None:
             book.add("measure", measure_features(size), seconds)
         else:
@@ -98,6 +99,8 @@ class TrainingWatch:
                 self._watched[session].steps += 1
         else:
             book.add("save", save_features(size), seconds)
+            if session in self._watched:
+                self._watched[session].has_stored = True
         self._note(session, seconds, PassSize(0))
 
     def sampled(self, session: Session, command: Sample, done: SampleDone) -> None:
@@ -137,13 +140,24 @@ class TrainingWatch:
             max(0.0, open_seconds - watched.busy_seconds),
             scale=max(open_seconds, 1.0),
         )
-        add_memory(book, watched.resident, session.model, watched.largest)
+        add_memory(
+            book,
+            watched.resident,
+            session.model,
+            watched.largest,
+            has_stored=watched.has_stored,
+        )
         book.save()
         trim()
 
 
 def add_memory(
-    book: CalibrationBook, resident: int, model: TrainedModel, largest: PassSize
+    book: CalibrationBook,
+    resident: int,
+    model: TrainedModel,
+    largest: PassSize,
+    *,
+    has_stored: bool = False,
 ) -> None:
     """The peak since the meter was reset."""
     peak = book.meter.peak()
@@ -151,15 +165,17 @@ def add_memory(
         return
     trained = trained_by(model, book)
     features = memory_features(
-        trained_bytes(trained, book.shapes), activation_bytes(largest, trained, book.shapes)
+        trained_bytes(trained, book.shapes),
+        activation_bytes(largest, trained, book.shapes),
+        stored_bytes=stored_bytes(trained, book.shapes) if has_stored else 0,
     )
     book.add("memory", features, max(0.0, float(peak - resident)), scale=float(peak))
 
 
-def size_of(part: PassPart) -> PassSize:
+def size_of(part: PassPart, tokens: int) -> PassSize:
     lengths = [len(row.tokens) for row in part.rows]
     scored = sum(weight > 0 for row in part.rows for weight in row.weights[1:])
-    return PassSize.of(lengths, scored if part.needs.tokens else 0)
+    return PassSize.of(lengths, scored if part.needs.tokens else 0, tokens=tokens)
 
 
 def trained_by(model: TrainedModel, book: CalibrationBook) -> Trained:

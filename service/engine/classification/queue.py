@@ -4,25 +4,28 @@ As with embeddings the loop takes some rows a turn, between two decode steps. Ro
 requests, and of different models over one base, share a pass.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import torch
 
-from service.core.engine_protocol import Classified, ClassifyRequest
+from service.core.engine_protocol import Classified, ClassifyRequest, DeltaRef
 from service.core.errors import (
     AdapterCorrupt,
     ContextLengthExceeded,
+    EngineOverloaded,
     InvalidRequest,
     ModelNotFound,
-    OutOfMemory,
     ServiceError,
 )
 from service.engine.classification.readers import RowReader
 from service.engine.classification.served_head import ServedHead
 from service.engine.generation.resident_adapters import ServedModel
 from service.engine.parts import AdapterSource, DeltaWeights
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -80,9 +83,17 @@ class ClassificationQueue:
             done.set_exception(error)
             return
         self._source.pin(delta)
-        loading = self._source.load(delta)
+        loading = self._load(delta)
         self._items.append(_Item(request, done, reader, loading, list(range(len(request.rows)))))
         loading.add_done_callback(lambda _: self._wake())
+
+    def _load(self, delta: DeltaRef) -> Future[DeltaWeights]:
+        try:
+            return self._source.load(delta)
+        except ServiceError as error:
+            failed: Future[DeltaWeights] = Future()
+            failed.set_exception(error)
+            return failed
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -97,9 +108,9 @@ class ClassificationQueue:
             self._compute(first.reader, batch)
         except torch.AcceleratorError:
             raise  # the device is lost to everybody
-        except torch.OutOfMemoryError:
-            error = OutOfMemory("the rows did not fit the device; send fewer or shorter ones")
-            self._fail_all({item for item, _ in batch}, error)
+        except Exception as error:
+            logger.exception("rows could not be classified")
+            self._fail_all({item for item, _ in batch}, _as_service_error(error))
         for item in {item: None for item, _ in batch}:
             if not item.left and item in self._items:
                 self._finish(item)
@@ -113,7 +124,7 @@ class ClassificationQueue:
         assert delta is not None
         try:
             if item.head is None:
-                loaded = item.loading.result()
+                loaded = _loaded(item)
                 if loaded.head is None:
                     raise InvalidRequest(
                         f"model {loaded.id} has no head: it was not trained to classify.",
@@ -171,6 +182,23 @@ class ClassificationQueue:
         self._items.remove(item)
         assert item.request.model.delta is not None
         self._source.unpin(item.request.model.delta)
+
+
+def _loaded(item: _Item) -> DeltaWeights:
+    try:
+        return item.loading.result()
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise ServiceError(f"the model could not be loaded ({type(error).__name__})") from error
+
+
+def _as_service_error(error: Exception) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return EngineOverloaded("the rows did not fit the device; send fewer or shorter ones")
+    return ServiceError(f"the engine failed with {type(error).__name__}")
 
 
 def _runner(item: _Item) -> object:

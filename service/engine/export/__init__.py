@@ -1,5 +1,6 @@
-"""Where training sessions are saved: PEFT files and optimizer states in the object store."""
+"""What leaves an engine: the saves of training sessions, and whole models as files."""
 
+from service.engine.export.exports import Exports
 from service.engine.export.sink import ObjectStoreSink
 
-__all__ = ["ObjectStoreSink"]
+__all__ = ["Exports", "ObjectStoreSink"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from service.engine.attention import RowLayout
+from service.engine.attention import Bucket, RowLayout
 
 _BLOCK = 256
 """Queries at once."""
@@ -47,6 +47,7 @@ class _Block:
     queries: slice
     """Of (tokens · group) query rows."""
     keys: slice
+    """Of the prefix and the queries' own sequence."""
     mask: torch.Tensor
     """(queries · group, keys): zero, or −∞ where a query does not see a key."""
 
@@ -60,7 +61,9 @@ class CausalAttention:
         # Zeros, then a triangle: every block's mask is a part of it.
         block = min(_BLOCK, layout.longest)
         triangle = torch.full((block, block), float("-inf"), dtype=dtype, device=layout.device)
-        self._triangle_start = (layout.longest - 1) // _BLOCK * _BLOCK
+        self._triangle_start = max(
+            (b.prefix_length + (b.width - 1) // _BLOCK * _BLOCK for b in layout.buckets), default=0
+        )
         zeros = triangle.new_zeros(block, self._triangle_start)
         mask = torch.cat([zeros, triangle.triu_(1)], dim=1)
         self._mask = mask.repeat_interleave(shape.group, dim=0)
@@ -69,30 +72,39 @@ class CausalAttention:
         """(rows, q | k | v) → (rows, heads · size)"""
         padded = self._layout.pad(qkv)
         mixed = padded.new_empty(padded.shape[0], self._shape.heads * self._shape.size)
-        for places, width in self._buckets():
-            q, k, v = self._split(padded[places], width)
+        for bucket in self._layout.buckets:
+            q, k, v = self._gather(padded, qkv, bucket)
             out = torch.empty_like(q)
-            for block in self._blocks(width):
+            for block in self._blocks(bucket):
                 weights = self._weights(q, k, block)
                 out[:, block.queries] = torch.bmm(weights, v[:, block.keys])
-            self._write(mixed[places], out, width)
+            self._write(mixed[bucket.places], out, bucket.width)
         return self._layout.unpad(mixed)
 
     def backward(self, gradient: torch.Tensor, qkv: torch.Tensor) -> torch.Tensor:
         """(rows, heads · size) → (rows, q | k | v)"""
         padded, spread = self._layout.pad(qkv), self._layout.spread(gradient)
         found = torch.empty_like(padded)
-        for places, width in self._buckets():
-            q, k, v = self._split(padded[places], width)
-            upstream = self._by_key_head(spread[places], width)
+        shared: list[tuple[slice, list[torch.Tensor]]] = []
+        for bucket in self._layout.buckets:
+            q, k, v = self._gather(padded, qkv, bucket)
+            upstream = self._by_key_head(spread[bucket.places], bucket.width)
             dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-            for block in reversed(list(self._blocks(width))):
+            for block in reversed(list(self._blocks(bucket))):
                 self._differentiate(block, upstream, (q, k, v), (dq, dk, dv))
-            parts = torch.split(found[places], self._shape.widths, dim=1)
-            for part, rows in zip(parts, (dq, dk, dv), strict=True):
-                self._write(part, rows, width)
+            own = [dq, dk[:, bucket.prefix_length :], dv[:, bucket.prefix_length :]]
+            parts = torch.split(found[bucket.places], self._shape.widths, dim=1)
+            for part, rows in zip(parts, own, strict=True):
+                self._write(part, rows, bucket.width)
+            if bucket.prefix_length:
+                shared.append((bucket.prefix, [self._sum_prefix(d, bucket) for d in (dk, dv)]))
         # The places of padding hold zeros: no token with a gradient sees them.
-        return self._layout.unpad(found)
+        result = self._layout.unpad(found)
+        for prefix, gradients in shared:
+            parts = torch.split(result[prefix], self._shape.widths, dim=1)
+            for part, summed in zip(parts[1:], gradients, strict=True):
+                part += summed
+        return result
 
     def _differentiate(
         self,
@@ -121,25 +133,40 @@ class CausalAttention:
         scores = torch.baddbmm(block.mask, q[:, block.queries], keys, alpha=self._shape.scaling)
         return torch.softmax(scores, dim=-1)
 
-    def _buckets(self) -> Iterator[tuple[slice, int]]:
-        start = 0
-        for width, count in self._layout.buckets:
-            yield slice(start, start + width * count), width
-            start += width * count
-
-    def _blocks(self, width: int) -> Iterator[_Block]:
+    def _blocks(self, bucket: Bucket) -> Iterator[_Block]:
         group = self._shape.group
-        for start in range(0, width, _BLOCK):
-            stop = min(start + _BLOCK, width)
-            rows = slice(0, (stop - start) * group)
-            first = self._triangle_start - start
-            mask = self._mask[rows, first : first + stop]
-            yield _Block(slice(start * group, stop * group), slice(0, stop), mask)
+        for start in range(0, bucket.width, _BLOCK):
+            stop = min(start + _BLOCK, bucket.width)
+            keys = slice(0, bucket.prefix_length + stop)
+            first = self._triangle_start - bucket.prefix_length - start
+            mask = self._mask[: (stop - start) * group, first : first + keys.stop]
+            yield _Block(slice(start * group, stop * group), keys, mask)
 
-    def _split(self, rows: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
-        """(B · width, q | k | v) → q (B · key heads, width · group, size) and k, v alike."""
-        parts = torch.split(rows, self._shape.widths, dim=1)
-        return tuple(self._by_key_head(part, width) for part in parts)
+    def _gather(
+        self, padded: torch.Tensor, qkv: torch.Tensor, bucket: Bucket
+    ) -> tuple[torch.Tensor, ...]:
+        """q (B · key heads, width · group, size); k and v (B · key heads, prefix + width, size)."""
+        parts = torch.split(padded[bucket.places], self._shape.widths, dim=1)
+        q, k, v = (self._by_key_head(part, bucket.width) for part in parts)
+        if bucket.prefix_length:
+            prefixes = torch.split(qkv[bucket.prefix], self._shape.widths, dim=1)[1:]
+            k, v = (
+                torch.cat([self._repeat(prefix, bucket.count), own], dim=1)
+                for prefix, own in zip(prefixes, (k, v), strict=True)
+            )
+        return q, k, v
+
+    def _repeat(self, prefix: torch.Tensor, count: int) -> torch.Tensor:
+        """(P, key heads · size) → (count · key heads, P, size)"""
+        apart = self._by_key_head(prefix, prefix.shape[0])
+        return apart.expand(count, *apart.shape).flatten(0, 1)
+
+    def _sum_prefix(self, gradient: torch.Tensor, bucket: Bucket) -> torch.Tensor:
+        """What all sequences of a bucket tell of its prefix: (P, key heads · size)"""
+        apart = gradient[:, : bucket.prefix_length].view(
+            bucket.count, self._shape.key_heads, bucket.prefix_length, self._shape.size
+        )
+        return apart.sum(0).transpose(0, 1).flatten(1)
 
     def _by_key_head(self, rows: torch.Tensor, width: int) -> torch.Tensor:
         """(B · width, heads · size) → (B · key heads, width · group, size)"""

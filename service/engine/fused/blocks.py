@@ -101,6 +101,54 @@ class MlpBlock(torch.autograd.Function):
         return dx, None, None, *up_leaves, *down_leaves
 
 
+def compute_layer(x: torch.Tensor, layer: FusedLayer, shared: FusedPass) -> torch.Tensor:
+    """Both halves."""
+    runs = shared.runs
+    leaves = [*layer.qkv.leaves(runs), *layer.out.leaves(runs)]
+    x = AttentionBlock.apply(x, layer, shared, *leaves)  # type: ignore[no-untyped-call]
+    leaves = [*layer.gate_up.leaves(runs), *layer.down.leaves(runs)]
+    y: torch.Tensor = MlpBlock.apply(x, layer, shared, *leaves)  # type: ignore[no-untyped-call]
+    return y
+
+
+def layer_leaves(layer: FusedLayer, shared: FusedPass) -> list[torch.Tensor]:
+    """The factors of all jobs in a layer."""
+    parts = (layer.qkv, layer.out, layer.gate_up, layer.down)
+    return [leaf for part in parts for leaf in part.leaves(shared.runs)]
+
+
+class ReplayedLayer(torch.autograd.Function):
+    """A layer that keeps its input and nothing else, and is computed once more in the backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, layer: FusedLayer, shared: FusedPass, *_leaves: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.layer, ctx.shared = layer, shared
+        ctx.dropout = [run.dropout.states() if run.dropout else [] for run in shared.runs]
+        ctx.save_for_backward(x)
+        return compute_layer(x, layer, shared)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        layer: FusedLayer = ctx.layer
+        shared: FusedPass = ctx.shared
+        for run, states in zip(shared.runs, ctx.dropout, strict=True):
+            if run.dropout is not None:
+                run.dropout.restore(states)
+        (x,) = ctx.saved_tensors
+        leaves = layer_leaves(layer, shared)
+        with torch.enable_grad():
+            entry = x.detach().requires_grad_(ctx.needs_input_grad[0])
+            y = compute_layer(entry, layer, shared)
+        wanted = [tensor for tensor in (entry, *leaves) if tensor.requires_grad]
+        found = iter(torch.autograd.grad(y, wanted, gradients[0]))
+        dx, *of_leaves = (
+            next(found) if tensor.requires_grad else None for tensor in (entry, *leaves)
+        )
+        return dx, None, None, *of_leaves
+
+
 class LastNorm(torch.autograd.Function):
     """norm(x)"""
 

@@ -8,7 +8,13 @@ from transformers import PreTrainedModel
 
 from service.engine.attention import RowLayout
 from service.engine.fused.attention import CausalAttention
-from service.engine.fused.blocks import AttentionBlock, FusedPass, LastNorm, MlpBlock
+from service.engine.fused.blocks import (
+    FusedPass,
+    LastNorm,
+    ReplayedLayer,
+    compute_layer,
+    layer_leaves,
+)
 from service.engine.fused.layer import ARCHITECTURES, Norm, read_layers
 from service.engine.layers import TrainedRuns
 
@@ -18,12 +24,12 @@ _HIDDEN_ACTIVATION = "silu"
 class FusedDecoder:
     """Shares every weight with the model it was made of."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        """`supports` has said yes."""
+    def __init__(self, model: PreTrainedModel, *, count: int | None = None) -> None:
+        """`supports` has said yes. `count`: fuse only so many of the lowest layers."""
         decoder: Any = model.base_model
         self._embedding = decoder.embed_tokens.weight
         self._angles = decoder.rotary_emb
-        self._layers = read_layers(model)
+        self._layers = read_layers(model, count)
         self._norm = Norm.of(decoder.norm)
         windows = [layer.window for layer in self._layers if layer.window is not None]
         self._longest = min(windows, default=None)
@@ -45,8 +51,27 @@ class FusedDecoder:
         positions: torch.Tensor,
         layout: RowLayout,
         plan: TrainedRuns | None,
+        *,
+        keeps_insides: bool = True,
     ) -> torch.Tensor:
-        """(rows, hidden size) after the last norm. Follows the caller's gradient mode."""
+        """(rows, hidden size) after the last norm. Follows the caller's gradient mode.
+
+        Without `keeps_insides` the backward computes every layer again from its input.
+        """
+        x = self.states(tokens, positions, layout, plan, keeps_insides=keeps_insides)
+        hidden: torch.Tensor = LastNorm.apply(x, self._norm)  # type: ignore[no-untyped-call]
+        return hidden
+
+    def states(
+        self,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        layout: RowLayout,
+        plan: TrainedRuns | None,
+        *,
+        keeps_insides: bool = True,
+    ) -> torch.Tensor:
+        """As `hidden`, before the last norm: what comes out of the highest fused layer."""
         x = F.embedding(tokens, self._embedding)
         cos, sin = self._angles(x[None], positions[None])  # (1, rows, size), its halves alike
         half = cos.shape[-1] // 2
@@ -58,9 +83,9 @@ class FusedDecoder:
             sin[0, :, None, :half],
         )
         for layer in self._layers:
-            leaves = [*layer.qkv.leaves(runs), *layer.out.leaves(runs)]
-            x = AttentionBlock.apply(x, layer, shared, *leaves)  # type: ignore[no-untyped-call]
-            leaves = [*layer.gate_up.leaves(runs), *layer.down.leaves(runs)]
-            x = MlpBlock.apply(x, layer, shared, *leaves)  # type: ignore[no-untyped-call]
-        hidden: torch.Tensor = LastNorm.apply(x, self._norm)  # type: ignore[no-untyped-call]
-        return hidden
+            if keeps_insides:
+                x = compute_layer(x, layer, shared)
+            else:
+                leaves = layer_leaves(layer, shared)
+                x = ReplayedLayer.apply(x, layer, shared, *leaves)  # type: ignore[no-untyped-call]
+        return x

@@ -48,11 +48,12 @@ class FusedLayer:
     """Tokens that a query sees at most."""
 
 
-def read_layers(model: PreTrainedModel) -> list[FusedLayer]:
-    """The layers, in the model's order; their projections are fused in place."""
+def read_layers(model: PreTrainedModel, count: int | None = None) -> list[FusedLayer]:
+    """The layers, or so many of the lowest, in the model's order; their projections are fused in
+    place."""
     name = f"{model.base_model_prefix}.layers"
     modules: Any = model.base_model.layers
-    return [_read_layer(f"{name}.{index}", module) for index, module in enumerate(modules)]
+    return [_read_layer(f"{name}.{index}", module) for index, module in enumerate(modules[:count])]
 
 
 def _read_layer(name: str, module: Any) -> FusedLayer:

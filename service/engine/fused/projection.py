@@ -147,8 +147,7 @@ class _RunAdapter:
         if not self._is_trained:
             if dx is not None:
                 dx.addmm_(dinner, self._a)
-            nothing: list[torch.Tensor | None] = [None] * 2 * len(self._outputs)
-            return nothing
+            return [None for _ in self._outputs for _ in ("A", "B")]
         db = torch.mm(dy.t(), self._inner).mul_(self._scaling)  # (outputs, ranks)
         if self._dropout is None:
             da = torch.mm(dinner.t(), x)  # (ranks, inputs)

@@ -8,12 +8,17 @@ import torch
 Pooling = Literal["last", "mean"]
 
 
+def pooled_tokens(length: int, pooling: Pooling) -> range:
+    """The tokens of a row that its pooling reads."""
+    return range(length - 1 if pooling == "last" else 0, length)
+
+
 def pooled_places(starts: Sequence[int], lengths: Sequence[int], pooling: Pooling) -> list[int]:
     """The packed places that the rows' pooling reads, row by row."""
-    if pooling == "last":
-        return [start + length - 1 for start, length in zip(starts, lengths, strict=True)]
     return [
-        start + at for start, length in zip(starts, lengths, strict=True) for at in range(length)
+        start + at
+        for start, length in zip(starts, lengths, strict=True)
+        for at in pooled_tokens(length, pooling)
     ]
 
 
@@ -22,4 +27,5 @@ def pool(states: torch.Tensor, lengths: Sequence[int], pooling: Pooling) -> torc
     and no others'. Follows the caller's gradient mode."""
     if pooling == "last":
         return states
-    return torch.stack([part.mean(0) for part in states.split(list(lengths))])
+    parts = torch.split(states, list(lengths))
+    return torch.stack([part.mean(0) for part in parts])

@@ -34,6 +34,15 @@ class RowDropout:
         self._keep = 1 - probability
         self._rows = tuple(zip(lengths, generators, strict=True))
 
+    def states(self) -> list[torch.Tensor]:
+        """Where the generators stand."""
+        return [generator.get_state() for _, generator in self._rows]
+
+    def restore(self, states: list[torch.Tensor]) -> None:
+        """Put them back there, to draw the same masks again."""
+        for (_, generator), state in zip(self._rows, states, strict=True):
+            generator.set_state(state)
+
     def draw(self, x: torch.Tensor) -> torch.Tensor:
         """The next mask for `x` (tokens of all rows, features): what is kept."""
         kept = [
@@ -87,6 +96,20 @@ class TrainedRuns:
     def is_plain(self) -> bool:
         """Whether every run adds low-rank products and nothing else."""
         return all(run.is_plain for run in self.runs)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no run adds anything."""
+        return not any(part.factors for run in self.runs for part in run.stack)
+
+    def dropout_states(self) -> list[list[torch.Tensor]]:
+        """Of every run, see RowDropout."""
+        return [run.dropout.states() if run.dropout else [] for run in self.runs]
+
+    def restore_dropout(self, states: list[list[torch.Tensor]]) -> None:
+        for run, of_run in zip(self.runs, states, strict=True):
+            if run.dropout is not None:
+                run.dropout.restore(of_run)
 
     def add(self, module: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         if not any(module in part.factors for run in self.runs for part in run.stack):

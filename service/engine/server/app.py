@@ -4,7 +4,14 @@ from fastapi import FastAPI
 
 from service.core.errors import ConfigurationError
 from service.engine.interface import EngineCore
-from service.engine.server import classification, embeddings, error_handlers, sessions, streams
+from service.engine.server import (
+    artefacts,
+    classification,
+    embeddings,
+    error_handlers,
+    sessions,
+    streams,
+)
 from service.engine.server.token_guard import TokenGuard
 
 
@@ -21,6 +28,7 @@ def create_engine_app(core: EngineCore, *, internal_token: str) -> FastAPI:
     app.include_router(sessions.router)
     app.include_router(streams.router)
     app.include_router(embeddings.router)
+    app.include_router(artefacts.router)
     app.include_router(classification.router)
     app.add_middleware(TokenGuard, token=internal_token, open_paths=frozenset({"/healthz"}))
     return app

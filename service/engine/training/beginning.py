@@ -14,7 +14,7 @@ from service.core.engine_protocol import (
 )
 from service.core.errors import AdapterCorrupt, InvalidHyperparameter
 from service.engine.embedding import LoadedEmbedder
-from service.engine.export.merging import changed_parameters
+from service.engine.export.parameters import changed_parameters
 from service.engine.generation.resident_adapters import check_fit
 from service.engine.heads import Head
 from service.engine.parts import DeltaWeights

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -22,73 +21,21 @@ from service.core.engine_protocol import (
     SaveSnapshotTaken,
     SaveStored,
 )
-from service.core.errors import OutOfMemory, ServiceError, TrainingDiverged
+from service.core.errors import InvalidRequest, OutOfMemory, ServiceError, TrainingDiverged
 from service.engine.calibration import TrainingWatch
 from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
-from service.engine.runner import BaseRunner
-from service.engine.training.head_passes import (
-    check_reads_head,
-    measure_and_differentiate_head,
-    measure_head,
-)
+from service.engine.training.head_passes import check_reads_head
 from service.engine.training.losses import check_rows
-from service.engine.training.micro_batches import MicroBatch
-from service.engine.training.passes import (
-    PartOutcome,
-    PassPart,
-    measure,
-    measure_and_differentiate,
-)
+from service.engine.training.pass_parts import PartOutcome
 from service.engine.training.reports import first_not_finite
 from service.engine.training.sampling import SampleRun
 from service.engine.training.saving import Storing, take_snapshot
 from service.engine.training.session import Computation, Session
 from service.engine.training.sessions import TrainingSessions
+from service.engine.training.shares import Share, choose, compute
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Share:
-    """What one session gives to a pass: its next micro-batch."""
-
-    session: Session
-    computation: Computation
-
-    @property
-    def batch(self) -> MicroBatch:
-        return self.computation.remaining[0]
-
-    @property
-    def part(self) -> PassPart:
-        command = self.computation.command
-        measuring = command if isinstance(command, Forward) else None
-        return PassPart(
-            self.session.model,
-            self.batch.rows,
-            command.normalizer,
-            self.session.request.seed,
-            command.step,
-            command.loss,
-            measuring.report if measuring else (),
-            at_start=measuring is not None and measuring.at_start,
-        )
-
-    @property
-    def is_head_alone(self) -> bool:
-        """Whether it passes by the base."""
-        return self.session.features is not None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the fused layers can compute it, which a DoRA beside it would forbid."""
-        return self.part.used.is_plain
-
-    @property
-    def runner(self) -> BaseRunner:
-        """What it is computed on."""
-        return self.part.used.runner
 
 
 class TrainingLoop:
@@ -133,7 +80,7 @@ class TrainingLoop:
             first = self._turn % len(shares)
             limits = self._limits
             budget = limits.streaming_merged_tokens if streaming else limits.merged_tokens
-            self._run_pass(_choose([*shares[first:], *shares[:first]], budget))
+            self._run_pass(choose([*shares[first:], *shares[:first]], budget))
 
     def _run_instant_commands(self, session: Session) -> None:
         while (command := self._head(session)) is not None:
@@ -198,7 +145,7 @@ class TrainingLoop:
         with self._lock:
             session.answer(stored)
 
-    def _begin(self, session: Session) -> _Share | None:
+    def _begin(self, session: Session) -> Share | None:
         """The session's part in the next pass, if it has a computation or can begin one."""
         command = self._head(session)
         if not isinstance(command, Forward | ForwardBackward):
@@ -211,25 +158,37 @@ class TrainingLoop:
         if not computation.remaining:  # a command without rows
             self._finish(session, computation)
             return None
-        return _Share(session, computation)
+        return Share(session, computation)
 
     def _start_computing(self, session: Session, command: Forward | ForwardBackward) -> None:
         report = command.report if isinstance(command, Forward) else ()
         check_rows(command.loss, report, session.request.head, command.rows)
         if session.features is not None:
             check_reads_head(command.loss, report)
-        limit = self._limits.micro_batch_tokens
-        session.computation = Computation.begin(command, session.reads, limit)
+        if isinstance(command, Forward) and command.at_start and {"values", "scores"} & {*report}:
+            raise InvalidRequest("'at_start' reports no values and scores: a head has only its own")
+        session.computation = Computation.begin(
+            command,
+            session.reads,
+            self._limits.micro_batch_tokens,
+            # A head alone reads features of rows apart, and dropout is each row's own.
+            share=session.features is None
+            and (isinstance(command, Forward) or not session.model.dropout),
+        )
 
-    def _run_pass(self, shares: Sequence[_Share]) -> None:
+    def _run_pass(self, shares: Sequence[Share]) -> None:
         try:
             with self._measured(shares):
-                outcomes = _compute(shares)
+                outcomes = compute(shares)
         except torch.AcceleratorError:
             raise  # the device is lost to everybody
         except Exception as error:
             if len(shares) == 1:
                 share = shares[0]
+                if _is_out_of_memory(error):
+                    if share.computation.halve():
+                        return  # the halves' gradients add up to the same
+                    error = _too_large(share)
                 self._fail(share.session, share.computation.command.seq, error)
                 return
             for share in shares:  # whoever is to blame fails alone
@@ -240,14 +199,18 @@ class TrainingLoop:
             seq = share.computation.command.seq
             self._guard(share.session, seq, partial(self._take, share, outcome))
 
-    def _measured(self, shares: Sequence[_Share]) -> AbstractContextManager[None]:
+    def _measured(self, shares: Sequence[Share]) -> AbstractContextManager[None]:
         first = shares[0]
         is_measuring = isinstance(first.computation.command, Forward)
         return self._watch.a_pass(
-            first.session, first.part, is_measuring=is_measuring, is_shared=len(shares) > 1
+            first.session,
+            first.part,
+            tokens=first.batch.tokens,
+            is_measuring=is_measuring,
+            is_shared=len(shares) > 1,
         )
 
-    def _take(self, share: _Share, outcome: PartOutcome) -> None:
+    def _take(self, share: Share, outcome: PartOutcome) -> None:
         losses = outcome.losses
         diverged = first_not_finite(losses)
         if diverged is not None:
@@ -286,43 +249,25 @@ class TrainingLoop:
             session.fail(seq, _as_service_error(error))
 
 
-def _compute(shares: Sequence[_Share]) -> list[PartOutcome]:
-    """Touches no state, so that it can be tried again."""
-    first, parts = shares[0], [share.part for share in shares]
-    features, measures = first.session.features, isinstance(first.computation.command, Forward)
-    if features is not None:
-        compute_head = measure_head if measures else measure_and_differentiate_head
-        return [compute_head(part, features) for part in parts]
-    compute = measure if measures else measure_and_differentiate
-    return compute(first.runner, parts)
+def _is_out_of_memory(error: Exception) -> bool:
+    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_full or "can't allocate memory" in str(error)
 
 
-def _choose(shares: Sequence[_Share], budget: int) -> list[_Share]:
-    """The first, and what fits beside it: the same base, the same kind of command, whole
-    micro-batches, at most one a job, since its activations are what a pass needs memory for; and
-    nothing beside a job that wants its passes for itself."""
-    first = shares[0]
-    if first.session.request.exact:
-        return [first]
-    chosen, tokens = [first], first.batch.tokens
-    if first.is_head_alone:
-        return chosen
-    for share in shares[1:]:
-        if share.is_head_alone:
-            continue
-        same_base = share.runner is first.runner and share.is_plain == first.is_plain
-        same_kind = share.computation.command.op == first.computation.command.op
-        is_shared = not share.session.request.exact
-        if is_shared and same_base and same_kind and tokens + share.batch.tokens <= budget:
-            chosen.append(share)
-            tokens += share.batch.tokens
-    return chosen
+def _too_large(share: Share) -> OutOfMemory:
+    """With the numbers that tell what to change."""
+    rows = [len(row.tokens) for row in share.batch.rows]
+    cut = "after it was halved once" if share.computation.is_halved else "and cannot be halved"
+    return OutOfMemory(
+        f"a micro-batch of {sum(rows)} tokens in {len(rows)} rows, the longest of {max(rows)}, did "
+        f"not fit the device {cut}; {share.session.model.weights.size:,} weights are trained. "
+        "Lower max_seq_length, or train fewer weights"
+    )
 
 
 def _as_service_error(error: Exception) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
-    is_full = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if is_full or "can't allocate memory" in str(error):
-        return OutOfMemory("a micro-batch did not fit the device; shorten the rows")
+    if _is_out_of_memory(error):
+        return OutOfMemory("the device has no memory left for this command")
     return ServiceError(f"the engine failed with {type(error).__name__}")

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.core.batching import cut_sizes
+from service.core.batching import cut_groups
 from service.core.engine_protocol import TrainingRow
+from service.core.shared_beginnings import packed_tokens
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,23 @@ class MicroBatch:
     indices: tuple[int, ...]
     """Where the rows stood in their command."""
 
+    share: bool = False
+    """Whether what its rows begin with in common is computed once."""
+
     @property
     def tokens(self) -> int:
-        return sum(len(row.tokens) for row in self.rows)
+        """Computed in its pass."""
+        return packed_tokens([row.tokens for row in self.rows], share=self.share)
+
+    def cut(self, limit_tokens: int) -> "list[MicroBatch]":
+        """Its rows in smaller ones, each with the places of its rows in the command."""
+        return [
+            MicroBatch(part.rows, tuple(self.indices[i] for i in part.indices), self.share)
+            for part in cut(self.rows, limit_tokens, share=self.share)
+        ]
 
 
-def cut(rows: Sequence[TrainingRow], limit_tokens: int) -> list[MicroBatch]:
+def cut(rows: Sequence[TrainingRow], limit_tokens: int, *, share: bool = False) -> list[MicroBatch]:
     """Fill micro-batches up to the limit with whole groups, in order of appearance.
 
     A group longer than the limit forms its own.
@@ -29,8 +41,9 @@ def cut(rows: Sequence[TrainingRow], limit_tokens: int) -> list[MicroBatch]:
     for index, row in enumerate(rows):
         groups.setdefault(row.group, []).append(index)
     members = list(groups.values())
-    sizes = [sum(len(rows[i].tokens) for i in group) for group in members]
+    tokens = [[rows[i].tokens for i in group] for group in members]
     batches = [
-        [i for g in batch for i in members[g]] for batch in cut_sizes(sizes, limit=limit_tokens)
+        [i for place in places for i in members[place]]
+        for places in cut_groups(tokens, limit=limit_tokens, share=share)
     ]
-    return [MicroBatch(tuple(rows[i] for i in batch), tuple(batch)) for batch in batches]
+    return [MicroBatch(tuple(rows[i] for i in batch), tuple(batch), share) for batch in batches]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service.core.engine_protocol import HeadSpec, TrainingRow
-from service.engine.heads import pooled_places
+from service.engine.heads import pooled_tokens
 from service.engine.training.losses import Needs
+from service.engine.training.packing import RowPlace
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,35 @@ class Places:
         return [target for part in self.parts for target in part.targets]
 
 
-def locate(parts: Sequence[tuple[Sequence[TrainingRow], Needs, HeadSpec | None]]) -> Places:
-    """The parts' rows are packed in this order."""
-    index: list[int] = []
-    trained, starts, at = [], [], 0
-    for rows, needs, _ in parts:
-        starts.append([])
-        for row in rows:
-            starts[-1].append(at)
-            at += len(row.tokens)
-        trained.append(_trained(rows, starts[-1]) if needs.tokens else _Trained())
-        index += trained[-1].places
+@dataclass(frozen=True)
+class PartRead:
+    """A job's rows, where they lie, and what its loss reads of them."""
+
+    rows: Sequence[TrainingRow]
+    places: Sequence[RowPlace]
+    needs: Needs
+    head: HeadSpec | None
+
+    @property
+    def pooled(self) -> list[int]:
+        """The packed places that the head's pooling reads, row by row."""
+        if not (self.needs.scores and self.head):
+            return []
+        return [
+            place.of(at)
+            for row, place in zip(self.rows, self.places, strict=True)
+            for at in pooled_tokens(len(row.tokens), self.head.pooling)
+        ]
+
+
+def locate(parts: Sequence[PartRead]) -> Places:
+    """What the losses of all parts read."""
+    trained = [_trained(part) if part.needs.tokens else _Trained() for part in parts]
+    index = [place for of_part in trained for place in of_part.places]
     tokens, first = len(index), 0
     places = []
-    for (rows, needs, head), begin, of_part in zip(parts, starts, trained, strict=True):
-        lengths = [len(row.tokens) for row in rows]
-        pooled = pooled_places(begin, lengths, head.pooling) if needs.scores and head else []
+    for part, of_part in zip(parts, trained, strict=True):
+        pooled = part.pooled
         own = slice(first, first := first + len(of_part.places))
         places.append(
             PartPlaces(
@@ -71,7 +85,7 @@ def locate(parts: Sequence[tuple[Sequence[TrainingRow], Needs, HeadSpec | None]]
                 of_part.row_of,
                 of_part.targets,
                 of_part.weights,
-                lengths,
+                [len(row.tokens) for row in part.rows],
             )
         )
         index += pooled
@@ -88,13 +102,13 @@ class _Trained:
     weights: list[float] = field(default_factory=list)
 
 
-def _trained(rows: Sequence[TrainingRow], starts: Sequence[int]) -> _Trained:
+def _trained(part: PartRead) -> _Trained:
     """Token i is predicted from the place before it."""
     found = _Trained()
-    for number, (row, start) in enumerate(zip(rows, starts, strict=True)):
+    for number, (row, place) in enumerate(zip(part.rows, part.places, strict=True)):
         for at in range(1, len(row.tokens)):
             if row.weights[at] > 0:
-                found.places.append(start + at - 1)
+                found.places.append(place.of(at - 1))
                 found.row_of.append(number)
                 found.targets.append(row.tokens[at])
                 found.weights.append(row.weights[at])

@@ -55,7 +55,8 @@ def _split(
     """The positions of each row."""
     if x is None or not wanted:
         return [()] * len(counts)
-    return [tuple(part.tolist()) for part in x.detach().split(list(counts))]
+    parts = torch.split(x.detach(), list(counts))
+    return [tuple(part.tolist()) for part in parts]
 
 
 def _finite(x: float) -> float:

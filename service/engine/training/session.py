@@ -48,10 +48,17 @@ class Computation:
     started: float
     is_mixed: bool = False
     """Whether another session's rows were in one of its passes."""
+    is_halved: bool = False
+    """A micro-batch did not fit the device, and was cut in two."""
 
     @classmethod
     def begin(
-        cls, command: Forward | ForwardBackward, reads: Reads, limit_tokens: int
+        cls,
+        command: Forward | ForwardBackward,
+        reads: Reads,
+        limit_tokens: int,
+        *,
+        share: bool,
     ) -> "Computation":
         """Check the rows and cut them.
 
@@ -67,7 +74,7 @@ class Computation:
                 )
             if not all(0 <= token < reads.vocabulary for token in row.tokens):
                 raise InvalidRequest(f"line {row.line} holds a token that the base does not know")
-        remaining = deque(cut(command.rows, limit_tokens))
+        remaining = deque(cut(command.rows, limit_tokens, share=share))
         return cls(command, remaining, [None] * len(command.rows), time.monotonic())
 
     def finish_micro_batch(self, losses: list[RowLoss]) -> None:
@@ -75,6 +82,20 @@ class Computation:
         batch = self.remaining.popleft()
         for index, loss in zip(batch.indices, losses, strict=True):
             self.rows[index] = loss
+
+    def halve(self) -> bool:
+        """Cut what remains into micro-batches of half the size, whole groups each, because the
+        first did not fit. Once only; False where that has happened or the first is one group."""
+        if self.is_halved or not self.remaining:
+            return False
+        first = self.remaining[0]
+        limit = max(1, first.tokens // 2)
+        halves = [half for batch in self.remaining for half in batch.cut(limit)]
+        if halves[0].indices == first.indices:
+            return False
+        self.is_halved = True
+        self.remaining = deque(halves)
+        return True
 
     def result(self) -> ForwardDone:
         return ForwardDone(

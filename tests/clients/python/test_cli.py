@@ -218,9 +218,13 @@ def test_jobs_are_listed_and_shown_with_their_progress() -> None:
     assert "step 5/10" in shown
 
 
-def test_cancelling_says_where_the_job_stands() -> None:
-    terminal = Terminal(answer(job(status="cancelled")))
-    assert terminal.run("jobs", "cancel", "ftjob-1").stdout == "ftjob-1 is cancelled\n"
+@pytest.mark.parametrize(
+    ("command", "status"), [("cancel", "cancelled"), ("pause", "paused"), ("resume", "queued")]
+)
+def test_a_change_says_where_the_job_stands(command: str, status: str) -> None:
+    terminal = Terminal(answer(job(status=status)))
+    assert terminal.run("jobs", command, "ftjob-1").stdout == f"ftjob-1 is {status}\n"
+    assert terminal.server.paths == [f"/v1/fine_tuning/jobs/ftjob-1/{command}"]
 
 
 @pytest.mark.parametrize("name", ["ft:" + "x" * 200, "ft:m:a:[b]:x"], ids=["long", "markup"])
@@ -253,6 +257,8 @@ JSON_COMMANDS: dict[str, tuple[Callable[[], httpx2.Response], str]] = {
     "jobs list": (lambda: listed(job()), "ftjob-1"),
     "jobs get ftjob-1": (lambda: answer(job(receipt="r")), "receipt"),
     "jobs cancel ftjob-1": (lambda: answer(job(status="cancelled")), "cancelled"),
+    "jobs pause ftjob-1": (lambda: answer(job(status="paused")), "paused"),
+    "jobs resume ftjob-1": (lambda: answer(job()), "queued"),
     "jobs logs ftjob-1": (lambda: listed(event(1)), "ftevent-1"),
     "models list": (lambda: listed(model("base")), "base"),
     "models delete ft:x": (lambda: answer({"id": "ft:x", "deleted": True}), "ft:x"),

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -13,6 +13,8 @@ from service.core.domain.jobs import JobStatus
 from service.core.domain.work import WorkKind, WorkRequest
 from service.core.engine_protocol import Command, ForwardBackward, OptimStep
 from service.core.errors import EngineUnavailable, OutOfMemory, ServiceError
+from service.core.hyperparameters import Hyperparameters
+from service.core.ledger import Ledger, LedgerLine
 from service.core.repositories.files import FileRepository
 from service.core.repositories.states import StateRepository
 from service.core.repositories.work import WorkRepository
@@ -246,3 +248,43 @@ def test_whatever_ends_the_attempt_of_a_paused_job_the_job_stays_paused(
 
     assert shop.status(job_id) is JobStatus.PAUSED
     assert shop.train() is None
+
+
+def test_a_lost_attempt_costs_no_more_than_what_came_after_the_last_state(
+    shop: Shop, engine: FakeEngine
+) -> None:
+    """The only checkpoint is the last step's; states are due after every step."""
+    settings = shop.resources.settings.model_copy(update={"state_seconds": 0})
+    shop = replace(shop, resources=replace(shop.resources, settings=settings))
+    once = Hyperparameters(batch_size=4, n_epochs=4, n_checkpoints=1)
+    job_id = shop.create_job(hyperparameters=once)
+    shop.validate(job_id)
+    lost: list[Command] = []
+
+    def fail_once(command: Command) -> ServiceError | None:
+        if isinstance(command, OptimStep) and command.step == 10 and not lost:
+            lost.append(command)
+            return EngineUnavailable("the engine died")
+        return None
+
+    engine.fail_commands(fail_once)
+    shop.train()
+    kept = states(shop, job_id)
+    shop.end_pauses()
+    shop.train()
+
+    assert shop.status(job_id) is JobStatus.SUCCEEDED
+    assert len(kept) == KEPT_STATES
+    started = [e.data for e in shop.events(job_id) if e.data.get("code") == "attempt_started"]
+    assert [data["after_step"] for data in started] == [0, kept[0]]
+    assert [checkpoint.step for checkpoint in shop.checkpoints(job_id)] == [12]
+    assert shop.steps(job_id) == list(range(1, 13))
+    twin = shop.create_job(hyperparameters=once)
+    shop.validate(twin)
+    shop.train()
+    assert ledger(shop, job_id) == ledger(shop, twin), "no step counts twice, and none is missing"
+
+
+def ledger(shop: Shop, job_id: str) -> list[LedgerLine]:
+    key = shop.job(job_id).artefacts["rows"]
+    return Ledger.from_bytes(shop.resources.store.get_bytes(key)).lines()

@@ -14,11 +14,16 @@ from rq import Callback, Queue
 from rq.serializers import JSONSerializer
 
 from service.core.domain.jobs import JobStatus
+from service.core.domain.webhooks import WebhookEventType
 from service.core.domain.work import WorkKind
+from service.core.encryption import Cipher
 from service.core.queue import TASKS
+from service.core.repositories.webhooks import WebhookEndpointRepository
 from service.core.settings import Settings
+from service.core.webhooks.signing import new_signing_secret
 from service.supervisor.ports import free_port_pairs
 from tests.fakes.engine import FakeEngine
+from tests.fakes.receiver import ENCRYPTION_KEY, running_receiver
 from tests.jobs.processes import Running, is_alive, running_reconciler, running_worker
 from tests.jobs.shop import GOOD_LINES, Shop
 from tests.polling import poll_until
@@ -231,6 +236,23 @@ def test_a_worker_waits_for_a_redis_that_is_not_there_yet(
         with running_valkey(folder, port=port):
             wait_for(shop, job_id, JobStatus.SUCCEEDED)
             assert worker.terminate() == 0
+
+
+def test_a_slow_receiver_of_webhooks_holds_nothing_else_up(shop: Shop, settings: Settings) -> None:
+    with running_receiver() as receiver, running_both(settings):
+        receiver.may_answer.clear()
+        with shop.database.transaction() as connection:
+            WebhookEndpointRepository(connection, shop.scope).add(
+                name="slow",
+                url=receiver.url,
+                event_types=[WebhookEventType.JOB_SUCCEEDED],
+                sealed_secret=Cipher(ENCRYPTION_KEY).seal(new_signing_secret()),
+                hint="",
+            )
+        wait_for(shop, shop.create_job(), JobStatus.SUCCEEDED)
+        poll_until(lambda: bool(receiver.received), "the receiver is asked")
+        wait_for(shop, shop.create_job(), JobStatus.SUCCEEDED)
+        assert len(receiver.received) == 1
 
 
 def test_a_bad_file_fails_the_job_and_leaves_the_worker(shop: Shop, settings: Settings) -> None:

@@ -130,6 +130,20 @@ def test_organization_and_project_headers_do_not_move_a_key(http: httpx2.Client)
     assert http.get("/v1/models", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "address", ["/v1/files?limti=5", "/v1/models?limit=2", "/v1/fine_tuning/jobs?metadta[a]=b"]
+)
+def test_an_unknown_parameter_of_the_query_is_refused_by_its_name(
+    http: httpx2.Client, address: str
+) -> None:
+    response = http.get(address)
+
+    assert response.status_code == 400
+    error = error_of(response)
+    name = address.partition("?")[2].partition("=")[0]
+    assert (error["code"], error["param"]) == ("unsupported_parameter", name)
+
+
 def test_the_description_is_served_to_anyone(api: RunningApi) -> None:
     description = json.loads(httpx2.get(f"{api.url}/openapi.json").content)
 

@@ -1,6 +1,7 @@
 """What is left of a project's limits stands on every answer; what exceeds them is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx2
 import openai
@@ -10,7 +11,7 @@ from service.api.middleware import rate_limit_headers
 from service.core.rate_limits import Share, Standing
 from service.core.storage import ObjectStore
 from service.core.text import TextCodec
-from tests.fakes.engine import FAKE_BASE, FakeEngine
+from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.fakes.serving import served_fake
 from tests.running_api import RunningApi, api_settings, reporting, running_api
 from tests.servers.seaweedfs import S3Credentials
@@ -35,7 +36,8 @@ def tight(
         requests_per_minute=REQUESTS,
         tokens_per_minute=TOKENS,
     )
-    fake = FakeEngine(answers={FAKE_BASE.name: text_codec.encode("I am the base.")})
+    answers = {FAKE_BASE.name: text_codec.encode("I am the base.")}
+    fake = FakeEngine(answers=answers, embedders=[FAKE_EMBEDDER])
     with running_api(settings) as api, served_fake(fake), reporting(api, fake):
         yield api
 
@@ -57,7 +59,7 @@ def test_every_answer_says_what_is_left(http: httpx2.Client) -> None:
     assert known["x-ratelimit-reset-requests"] == "1m0s"
     assert known["x-ratelimit-reset-tokens"] == "0ms"
     assert missing["x-ratelimit-remaining-requests"] == "9998"
-    assert "x-ratelimit-limit-requests" not in nowhere  # nobody was asked who this is
+    assert nowhere["x-ratelimit-remaining-requests"] == "9997"
 
 
 def test_a_replayed_answer_counts_too(http: httpx2.Client) -> None:
@@ -93,6 +95,25 @@ def test_chat_is_refused_once_its_tokens_are_spent_and_the_rest_is_not(
         caller.chat.completions.create(model=FAKE_BASE.name, messages=ASK)  # type: ignore[arg-type]
     response = caller.models.with_raw_response.list()
     assert response.headers["x-ratelimit-remaining-tokens"] == "0"
+
+
+def complete(caller: openai.OpenAI, *, stream: bool = False) -> object:
+    answer = caller.completions.create(model=FAKE_BASE.name, prompt="x", stream=stream)
+    return list(answer) if stream else answer
+
+
+def embed(caller: openai.OpenAI) -> object:
+    return caller.embeddings.create(model=FAKE_EMBEDDER.name, input="one two three four five six")
+
+
+@pytest.mark.parametrize("spend", [complete, partial(complete, stream=True), embed])
+def test_completions_and_embeddings_spend_tokens_and_are_refused_without_any(
+    caller: openai.OpenAI, spend: Callable[[openai.OpenAI], object]
+) -> None:
+    spend(caller)
+    for refused in (complete, embed):
+        with pytest.raises(openai.RateLimitError, match="tokens"):
+            refused(caller)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from service.api.chat.schemas import Usage
-from service.api.stored_completions.assembly import Assembly, is_end
+from service.api.stored_completions.assembly import Assembly
 from service.api.stored_completions.recording import AnswerRecorder
+from service.api.token_meter import TokenMeter
 from service.core.rate_limits import RateLimits
 from tests.running_api import RunningApi, Tenant
 
@@ -87,17 +88,12 @@ def test_log_probabilities_are_joined() -> None:
     assert answer["choices"][0]["logprobs"] == {"content": [1, 1], "refusal": []}
 
 
-def test_only_the_last_event_is_the_end() -> None:
-    assert is_end("data: [DONE]\n\n")
-    assert not is_end(chunk(content="[DONE]"))
-
-
 @pytest.mark.parametrize(("taken", "stored"), [(1, 0), (3, 1)])
 def test_tokens_are_counted_whether_the_caller_stays_or_leaves_and_only_a_whole_answer_is_stored(
     api: RunningApi, tenant: Tenant, http: httpx2.Client, taken: int, stored: int
 ) -> None:
     limits = RateLimits.from_settings(api.settings)
-    recorder = AnswerRecorder(api.database, limits)
+    recorder = AnswerRecorder(api.database, TokenMeter(limits))
     named = chunk(content="a").replace("chatcmpl-1", f"chatcmpl-{tenant.key[-8:]}")
 
     async def events() -> AsyncGenerator[str, None]:

@@ -5,8 +5,12 @@ import pytest
 
 from service.api.app import create_app
 from service.core.domain.webhooks import WebhookEventType
+from service.core.ledger import Ledger
+from service.core.object_keys import job_prefix
 from service.core.repositories.deliveries import emit
+from service.core.repositories.jobs import JobRepository
 from service.core.settings import Settings
+from service.core.storage import ObjectStore
 from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
@@ -21,6 +25,7 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/chat/completions/{completion_id}": {"metadata": None},
     "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
     "/v1/uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
+    "/v1/models/{model}/exports": {"format": "peft"},
     "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
 }
 """What operations that need a body are sent."""
@@ -83,6 +88,19 @@ def owned(
     with api.database.transaction() as connection:
         scope = tenant.principal.scope
         emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+        key = f"{job_prefix(scope.project_id, job['id'])}e1"
+        records = {"rows": f"{key}/rows", "receipt": f"{key}/receipt"}
+        JobRepository(connection, scope).note_artefacts(job["id"], records)
+    store = ObjectStore.from_settings(api.settings)
+    store.put_bytes(records["rows"], Ledger().to_bytes())
+    store.put_bytes(records["receipt"], b"{}")
+    adapter = http.post(
+        "/v1/files", data={"purpose": "user_data"}, files={"file": ("a.zip", b"PK")}
+    ).json()
+    imported = http.post(
+        "/v1/models/imports", json={"base": FAKE_BASE.name, "file_id": adapter["id"]}
+    ).json()
+    exported = http.post(f"/v1/models/{model}/exports", json={"format": "peft"}).json()
     http.post("/v1/models/aliases", json={"alias": "ft:foreign::1", "model": FAKE_BASE.name})
     deliveries = http.get(f"/v1/webhook_endpoints/{endpoint['id']}/deliveries").json()
     return {
@@ -97,6 +115,8 @@ def owned(
         "upload_id": upload["id"],
         "webhook_delivery_id": deliveries["data"][0]["id"],
         "batch_id": batch["id"],
+        "import_id": imported["id"],
+        "export_id": exported["id"],
         "alias": "ft:foreign::1",
     }
 

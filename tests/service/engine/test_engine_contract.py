@@ -6,8 +6,15 @@ import pytest
 
 from service.core.engine_client import TrainingClient
 from service.core.engine_protocol import (
+    Dpo,
+    Forward,
     ForwardDone,
     OptimStepDone,
+    PairExtras,
+    Sample,
+    SampleDone,
+    SamplePrompt,
+    Sampling,
     Save,
     SaveSnapshotTaken,
     SaveStored,
@@ -20,7 +27,7 @@ from service.core.errors import (
     Unauthorized,
 )
 from tests.service.engine.conftest import EngineUnderTest
-from tests.service.engine.training_calls import one_step, open_session, results_of
+from tests.service.engine.training_calls import ROW, one_step, open_session, results_of
 
 
 def test_commands_run_in_order_and_answer_in_order(
@@ -45,6 +52,49 @@ def test_training_lowers_the_loss(training: TrainingClient, engine: EngineUnderT
 
     losses = [result.rows[0].loss for result in results if isinstance(result, ForwardDone)]
     assert losses[-1] < losses[0]
+
+
+def test_sampling_answers_prompt_by_prompt_with_a_log_probability_a_token(
+    training: TrainingClient, engine: EngineUnderTest
+) -> None:
+    session = open_session(training, engine)
+    prompts = (SamplePrompt(line=8, tokens=(5, 6, 7)), SamplePrompt(line=2, tokens=(9,)))
+    sampling = Sampling(max_tokens=3, stop_token_ids=(4,))
+    training.append(
+        session.session, [Sample(seq=1, step=0, prompts=prompts, n=2, sampling=sampling)]
+    )
+
+    (done,) = results_of(training, session.session, 1)
+
+    assert isinstance(done, SampleDone)
+    assert [(a.line, a.index) for a in done.answers] == [(8, 0), (8, 1), (2, 0), (2, 1)]
+    for answer in done.answers:
+        assert 1 <= len(answer.tokens) <= 3
+        assert len(answer.logprobs) == len(answer.tokens)
+        assert (answer.reason == "stop") == (answer.tokens[-1] == 4)
+
+
+def test_a_pair_is_reported_at_its_chosen_row(
+    training: TrainingClient, engine: EngineUnderTest
+) -> None:
+    session = open_session(training, engine)
+    rows = tuple(
+        ROW.model_copy(update={"line": line, "extras": extras})
+        for line, extras in (
+            (1, PairExtras(is_chosen=True, reference=-9.0)),
+            (2, PairExtras(is_chosen=False, reference=-9.5)),
+        )
+    )
+    command = Forward(seq=1, step=0, loss=Dpo(), normalizer=1, rows=rows, report=("logprobs",))
+    training.append(session.session, [command])
+
+    (done,) = results_of(training, session.session, 1)
+
+    assert isinstance(done, ForwardDone)
+    assert [row.weight for row in done.rows] == [1, 0]
+    assert {"reward_margin", "chosen_reward", "rejected_reward"} <= set(done.rows[0].metrics)
+    assert not done.rows[1].metrics
+    assert [len(row.logprobs) for row in done.rows] == [2, 2]
 
 
 def test_a_repeated_seq_trains_once_and_is_answered_again(

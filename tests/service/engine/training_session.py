@@ -141,7 +141,11 @@ class Job:
         name = f"step-{step:06d}"
         self._expected += 1
         self.send(
-            Save(seq=self._next(), name=name, parts=("adapter", "state") if state else ("adapter",))
+            Save(
+                seq=self._next(),
+                name=name,
+                parts=("adapter", "state") if state else ("adapter",),
+            )
         )
         return f"{self.prefix}{name}/"
 

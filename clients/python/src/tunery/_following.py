@@ -1,19 +1,22 @@
-"""Waiting for a job, as a flow."""
+"""Waiting for a job or a long operation, as a flow."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tunery._calls import jobs as calls
 from tunery._config import ClientConfig
 from tunery._exceptions import WaitTimeoutError
-from tunery._flow import Flow, Pause
+from tunery._flow import Call, Flow, Pause
 from tunery._perform import perform
-from tunery._types import FineTuningJob, JobEvent
+from tunery._types import FineTuningJob, JobEvent, Operation
 
 _MIN_RETRIES = 10
 """Patience with a server that restarts: about a minute of repetitions a request."""
 _EVENTS_A_PAGE = 100
+
+Op = TypeVar("Op", bound=Operation)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,30 @@ def follow(job_id: str, follower: Follower, config: ClientConfig) -> Flow[FineTu
         if limit is not None and time.monotonic() - started > limit:
             raise WaitTimeoutError(f"{job_id} is still {job.status} after {limit:g} s")
         yield Pause(follower.poll_seconds)
+
+
+def until_finished(
+    call: Call[Op],
+    config: ClientConfig,
+    *,
+    on_progress: Callable[[Op], object] | None,
+    poll_seconds: float,
+    timeout_seconds: float | None,
+) -> Flow[Op]:
+    """Look at a long operation until it has ended, in whichever way."""
+    patient = replace(config, max_retries=max(config.max_retries, _MIN_RETRIES))
+    started = time.monotonic()
+    while True:
+        operation = yield from perform(call, patient)
+        if on_progress:
+            on_progress(operation)
+        if operation.is_finished:
+            return operation
+        if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
+            raise WaitTimeoutError(
+                f"{operation.id} is still {operation.status} after {timeout_seconds:g} s"
+            )
+        yield Pause(poll_seconds)
 
 
 def _events_since(job_id: str, last_seen: str | None, config: ClientConfig) -> Flow[list[JobEvent]]:

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Generic, Self, TypeVar, Unpack
 
 import httpx2
@@ -10,9 +12,11 @@ from tunery._calls import chat as chat_calls
 from tunery._calls import files as file_calls
 from tunery._calls import jobs as job_calls
 from tunery._calls import models as model_calls
+from tunery._calls import operations as operation_calls
 from tunery._config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, ClientConfig, configure
+from tunery._exceptions import connection_error
 from tunery._flow import Call, Flow, Outcome, Send
-from tunery._following import Follower, follow
+from tunery._following import Follower, follow, until_finished
 from tunery._perform import perform
 from tunery._sending import request_arguments
 from tunery._streams import ChatStream
@@ -26,6 +30,8 @@ from tunery._types import (
     Listed,
     Model,
     ModelAlias,
+    ModelExport,
+    ModelImport,
     Page,
 )
 from tunery._uploads import FileSource, OnProgress
@@ -123,6 +129,22 @@ class Files:
         """The file itself, whole."""
         return self._driver.perform(file_calls.content(file_id))
 
+    def download(self, file_id: str, path: str | PathLike[str]) -> None:
+        """The file itself, piece by piece to where it shall lie; half a file is never there."""
+        target = Path(path)
+        beside = target.with_name(f".{target.name}.part")
+        response = self._driver.perform(file_calls.stream(file_id))
+        try:
+            with beside.open("wb") as file:
+                for piece in response.iter_bytes():
+                    file.write(piece)
+            beside.replace(target)
+        except httpx2.RequestError as error:
+            raise connection_error(error) from error
+        finally:
+            response.close()
+            beside.unlink(missing_ok=True)
+
     def delete(self, file_id: str) -> Deleted:
         return self._driver.perform(file_calls.delete(file_id))
 
@@ -154,6 +176,14 @@ class Jobs:
     def cancel(self, job_id: str) -> FineTuningJob:
         """Stop a job for good; its stored checkpoints stay."""
         return self._driver.perform(job_calls.cancel(job_id))
+
+    def pause(self, job_id: str) -> FineTuningJob:
+        """Store what is trained and give the place up; the job keeps its age in the queue."""
+        return self._driver.perform(job_calls.pause(job_id))
+
+    def resume(self, job_id: str) -> FineTuningJob:
+        """Queue a paused job again; it goes on after its last stored step."""
+        return self._driver.perform(job_calls.resume(job_id))
 
     def events(
         self, job_id: str, *, limit: int | None = None, after: str | None = None
@@ -212,12 +242,112 @@ class Aliases:
         return self._driver.perform(model_calls.delete_alias(alias))
 
 
+class ModelImports:
+    """Adapters trained elsewhere, on their way to be models."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def create(
+        self,
+        *,
+        base: str,
+        file_id: str | None = None,
+        files: Mapping[str, str] | None = None,
+        suffix: str | None = None,
+        base_digest: str | None = None,
+    ) -> ModelImport:
+        """From one uploaded archive, or from the adapter's two files by name."""
+        return self._driver.perform(
+            operation_calls.create_import(
+                base=base, file_id=file_id, files=files, suffix=suffix, base_digest=base_digest
+            )
+        )
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> Listing[ModelImport]:
+        """All imports, newest first; `limit` is the size of a page."""
+        return Listing(self._driver, operation_calls.list_imports(limit=limit, after=after))
+
+    def retrieve(self, import_id: str) -> ModelImport:
+        return self._driver.perform(operation_calls.retrieve_import(import_id))
+
+    def cancel(self, import_id: str) -> ModelImport:
+        return self._driver.perform(operation_calls.cancel_import(import_id))
+
+    def wait(
+        self,
+        import_id: str,
+        *,
+        on_progress: Callable[[ModelImport], object] | None = None,
+        poll_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> ModelImport:
+        """The import once it has ended, in whichever way; look at its `status`. Raises
+        WaitTimeoutError."""
+        return self._driver.run(
+            until_finished(
+                operation_calls.retrieve_import(import_id),
+                self._driver.config,
+                on_progress=on_progress,
+                poll_seconds=poll_seconds,
+                timeout_seconds=timeout_seconds,
+            )
+        )
+
+
+class ModelExports:
+    """Tuned models on their way to be files."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def create(self, model: str, *, format: str) -> ModelExport:
+        """`format`: peft, merged or gguf."""
+        return self._driver.perform(operation_calls.create_export(model, format=format))
+
+    def list(
+        self, model: str, *, limit: int | None = None, after: str | None = None
+    ) -> Listing[ModelExport]:
+        """A model's exports, newest first; `limit` is the size of a page."""
+        call = operation_calls.list_exports(model, limit=limit, after=after)
+        return Listing(self._driver, call)
+
+    def retrieve(self, model: str, export_id: str) -> ModelExport:
+        return self._driver.perform(operation_calls.retrieve_export(model, export_id))
+
+    def cancel(self, model: str, export_id: str) -> ModelExport:
+        return self._driver.perform(operation_calls.cancel_export(model, export_id))
+
+    def wait(
+        self,
+        model: str,
+        export_id: str,
+        *,
+        on_progress: Callable[[ModelExport], object] | None = None,
+        poll_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> ModelExport:
+        """The export once it has ended, in whichever way; look at its `status`. Raises
+        WaitTimeoutError."""
+        return self._driver.run(
+            until_finished(
+                operation_calls.retrieve_export(model, export_id),
+                self._driver.config,
+                on_progress=on_progress,
+                poll_seconds=poll_seconds,
+                timeout_seconds=timeout_seconds,
+            )
+        )
+
+
 class Models:
     """Bases, tuned models and their checkpoints."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self.aliases = Aliases(driver)
+        self.imports = ModelImports(driver)
+        self.exports = ModelExports(driver)
 
     def list(self) -> Listing[Model]:
         """The default base first, then other bases, then tuned models, newest first."""

@@ -31,7 +31,13 @@ def parquet_rows(source: ByteSource) -> Iterator[Mapping[str, Any]]:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
                 for index in range(batch.num_rows):
                     yield _without_nulls(batch.slice(index, 1).to_pylist()[0])
-    except (ArrowException, OSError) as error:
+    except BadTable:
+        raise
+    except UnicodeDecodeError:
+        raise BadTable(
+            "The Parquet file holds bytes that are no text", "write the column as strings"
+        ) from None
+    except (ArrowException, OSError, ValueError, ArithmeticError) as error:
         raise BadTable(f"The Parquet file does not read ({error})", "write it again") from None
 
 

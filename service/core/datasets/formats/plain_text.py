@@ -1,6 +1,7 @@
 """A file of plain text or Markdown as rows of text."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from service.core.datasets.formats.bad_table import BadTable
@@ -12,11 +13,13 @@ _PIECE_CHARACTERS = 512 * 1024
 there should be few. Training cuts it to the model's context."""
 _LONGEST_PIECE = 2 * _PIECE_CHARACTERS
 
+_LOOKS_LIKE_JSON = re.compile(rb'\{|\[\s*[{\[\]"]')
+
 
 def is_plain_text(head: bytes) -> bool:
-    """Whether a file that begins so is no JSONL."""
+    """Whether a file that begins so is neither JSONL nor a list in JSON."""
     text = head.removeprefix(BOM).lstrip()
-    return bool(text) and not text.startswith(b"{")
+    return bool(text) and not _LOOKS_LIKE_JSON.match(text)
 
 
 def plain_text_rows(chunks: Iterable[bytes]) -> Iterator[bytes]:

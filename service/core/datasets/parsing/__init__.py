@@ -1,7 +1,7 @@
 """One line into one row of the kind that a method trains on, or what is wrong with it."""
 
 from service.core.datasets.parsing.json_line import parse_object
-from service.core.datasets.parsing.line import parse_fields
+from service.core.datasets.parsing.line import likeliest_kind, parse_fields
 from service.core.datasets.parsing.unusual import unusual
 
-__all__ = ["parse_fields", "parse_object", "unusual"]
+__all__ = ["likeliest_kind", "parse_fields", "parse_object", "unusual"]

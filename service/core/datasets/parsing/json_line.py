@@ -36,10 +36,19 @@ def parse_object(number: int, line: bytes) -> Mapping[str, Any]:
             "each line must be one complete JSON object",
         ) from None
     if not isinstance(fields, dict):
-        raise BadLine("not_an_object", "is not a JSON object", "each line must look like {…}")
-    for value in values_of(fields):
-        _check_value(value)
+        raise BadLine(
+            "not_an_object",
+            "is not a JSON object",
+            "each line must look like {…}; rows of a list are written one a line, without the list",
+        )
+    check_values(fields)
     return fields
+
+
+def check_values(value: Any) -> None:
+    """Raises BadLine for what a JSON reader takes and nothing else does."""
+    for inner in values_of(value):
+        _check_value(inner)
 
 
 def values_of(value: Any) -> Iterator[Any]:

@@ -49,7 +49,7 @@ def parse_fields(number: int, fields: Mapping[str, Any], kind: RowKind) -> Row:
     """The example that an object is. Raises BadLine."""
     if _MARKS[kind](fields.keys()):
         return _READERS[kind](number, fields)
-    other = _likeliest(fields)
+    other = likeliest_kind(fields)
     if other is not None:
         raise _other_method(kind, other)
     raise BadLine(
@@ -67,7 +67,8 @@ def _other_method(kind: RowKind, other: RowKind) -> BadLine:
     )
 
 
-def _likeliest(fields: Mapping[str, Any]) -> RowKind | None:
+def likeliest_kind(fields: Mapping[str, Any]) -> RowKind | None:
+    """What an object may be a row of."""
     for kind, has_marks in _MARKS.items():
         if has_marks(fields.keys()) and (kind is not RowKind.PROMPT or _ends_open(fields)):
             return kind

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.core.datasets.findings import BadLine
-from service.core.datasets.parsing.json_line import shown
+from service.core.datasets.parsing.json_line import check_values, shown
 from service.core.datasets.rows import Tool
 
 _EXAMPLE = 'write "arguments": "{\\"city\\": \\"Rome\\"}"'
@@ -84,6 +84,7 @@ def _check_call(where: str, call: Any) -> None:
         raise BadLine("wrong_arguments", f"{calls} an object and not a string", _EXAMPLE)
     if not isinstance(parsed, dict):
         raise BadLine("wrong_arguments", f"{calls} not a string holding a JSON object", _EXAMPLE)
+    check_values(parsed)
 
 
 def _parsed(text: Any) -> Any:

@@ -18,7 +18,7 @@ def unusual(line: int, fields: Mapping[str, Any], kind: RowKind) -> Iterator[Fin
         yield _warning(
             line, "unknown_key", f"has the key {shown(key)}, which is not read", "remove it"
         )
-    for position, message in enumerate(_messages(fields), start=1):
+    for position, message in enumerate(_messages(fields, kind), start=1):
         if message["role"] != "assistant" and not text_of(message.get("content")).strip():
             problem = f"has an empty message {position} ({message['role']})"
             yield _warning(line, "empty_message", problem, "give it text or remove it")
@@ -49,8 +49,11 @@ def _first(fields: Mapping[str, Any], names: Iterable[str]) -> str:
     return next(name for name in names if name in fields)
 
 
-def _messages(fields: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    given = fields["input"] if "input" in fields and "messages" not in fields else fields
+def _messages(fields: Mapping[str, Any], kind: RowKind) -> Iterable[Mapping[str, Any]]:
+    """Those that were checked with the row."""
+    if kind is RowKind.TEXT:
+        return ()
+    given = fields["input"] if kind is RowKind.PREFERENCE else fields
     messages: Iterable[Mapping[str, Any]] = given.get("messages", ())
     return messages
 

@@ -32,7 +32,6 @@ def test_rank_stabilised_scaling_divides_by_the_root() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("use_dora", True),
         ("bias", "all"),
         ("lora_bias", True),
         ("modules_to_save", ["lm_head"]),

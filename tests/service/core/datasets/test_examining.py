@@ -123,6 +123,20 @@ def test_a_row_of_which_nothing_trained_is_left_is_left_out(examiner: Examiner) 
     assert "nothing is left to train" in examiner.report.kept[0].message
 
 
+def test_a_long_prompt_is_left_out_and_never_cut(examiner: Examiner) -> None:
+    row = {"messages": [{"role": "user", "content": "q" * 100}]}
+
+    assert examiner.examine(row, kind=RowKind.PROMPT, limit=100, over_length="truncate") == []
+
+    assert examiner.found() == [(1, "skipped", Severity.WARNING)]
+
+
+def test_what_the_model_never_sees_may_hold_special_tokens(examiner: Examiner) -> None:
+    examiner.examine({"messages": [USER], "answer": "<|im_end|>"}, kind=RowKind.PROMPT)
+
+    assert examiner.found() == []
+
+
 def test_a_long_text_is_split_so_that_every_token_is_predicted_once(examiner: Examiner) -> None:
     text = "".join(chr(65 + n % 26) for n in range(250))
 
@@ -199,6 +213,8 @@ def test_messages_that_train_nothing_or_do_not_render_are_errors(examiner: Exami
         ({"city": "Rome"}, "wrong_arguments"),
         (json.dumps(json.dumps({"city": "Rome"})), "arguments_encoded_twice"),
         ("[]", "wrong_arguments"),
+        ('{"city": "\\ud800"}', "lone_surrogate"),
+        ('{"city": ' + "[" * 70 + "]" * 70 + "}", "nested_too_deeply"),
         (None, "wrong_arguments"),
     ],
 )
@@ -214,7 +230,8 @@ def test_arguments_are_a_string_that_holds_an_object_once(
     assert examiner.examine(*rows) == []
 
     assert [found for _, found, _ in examiner.found()] == [code, code]
-    assert 'write "arguments": "{' in examiner.report.kept[0].mend
+    if "arguments" in code:
+        assert 'write "arguments": "{' in examiner.report.kept[0].mend
 
 
 def test_older_functions_are_tools(examiner: Examiner) -> None:

@@ -161,6 +161,10 @@ def test_a_bad_row_is_named_by_its_number(format: str) -> None:
         (gzip.compress(FORMATS["parquet"]), "compressed Parquet"),
         (as_parquet([{"text": b"\xff"}]), "Line 1 holds bytes that are no text"),
         (b"messages\n" + b"[" * 100_000 + b"\n", 'Line 1 has "messages" that is not JSON'),
+        (
+            as_parquet([{"text": "ordinary"}]).replace(b"ordinary", b"ordinar\x80"),
+            "holds bytes that are no text",
+        ),
         (FORMATS["parquet"][:-100], "does not read"),
         (b"PAR1", "does not read"),
     ],

@@ -1,5 +1,8 @@
 """A machine whose laws are known, and jobs for it."""
 
+from array import array
+from itertools import count
+
 from service.core.domain.methods import Method, SupervisedMethod
 from service.core.domain.tunings import LoraTuningSpec, TuningSpec
 from service.core.engine_protocol import Calibration, Law, ModelShapes, NamedShape
@@ -10,6 +13,8 @@ from service.core.hyperparameters import (
     ResolvedHyperparameters,
     resolve,
 )
+
+_firsts = count(1)
 
 SHAPES = ModelShapes(
     parameters=(
@@ -38,7 +43,7 @@ COEFFICIENTS = {
     "save": (0.01, 0.5),
     "sample": (0.1, 2.0, 0.4, 0.2),
     "session": (1.0, 0.5, 1.0),
-    "memory": (1.1, 0.9),
+    "memory": (1.1, 0.9, 1.0),
 }
 
 
@@ -89,5 +94,11 @@ def setting(
     return Setting(method, trained, numbers, 512)
 
 
-def chats(count: int, *, tokens: int = 50, weighed: int = 10) -> list[SizedExample]:
-    return [SizedExample((tokens,), weighed) for _ in range(count)]
+def chats(number: int, *, tokens: int = 50, weighed: int = 10) -> list[SizedExample]:
+    return [example(tokens, weighed=weighed) for _ in range(number)]
+
+
+def example(*lengths: int, weighed: int) -> SizedExample:
+    """Rows that begin with tokens of their own."""
+    rows = tuple(array("i", [next(_firsts)]) * length for length in lengths)
+    return SizedExample(rows, weighed)

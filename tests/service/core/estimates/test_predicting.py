@@ -1,5 +1,8 @@
 """A job's time and memory under laws that are known."""
 
+from array import array
+from dataclasses import replace
+
 import pytest
 
 from service.core.domain.methods import (
@@ -25,7 +28,7 @@ from service.core.estimates import (
 )
 from service.core.estimates.predicting import Prediction
 from service.core.hyperparameters import Hyperparameters
-from tests.service.core.estimates.builders import SHAPES, calibration, chats, setting
+from tests.service.core.estimates.builders import SHAPES, calibration, chats, example, setting
 
 
 def seconds(prediction: Prediction) -> float:
@@ -57,7 +60,7 @@ def test_more_tokens_take_more_time_and_no_less_memory(
     method = RewardModelMethod()
     found = []
     for tokens in (10, 20, 40, 60):  # four pairs fit a micro-batch
-        rows = [SizedExample((tokens, tokens), tokens) for _ in range(12)]
+        rows = [example(tokens, tokens, weighed=tokens) for _ in range(12)]
         job = setting(rows, method=method, tuning=tuning)
         prediction = predict(epochs_work(rows, [], job), job, calibration())
         assert prediction.peak_memory_bytes is not None
@@ -69,7 +72,7 @@ def test_more_tokens_take_more_time_and_no_less_memory(
 
 
 def test_validation_and_a_reference_take_time() -> None:
-    rows, held_out = [SizedExample((30, 30), 20) for _ in range(12)], chats(20)
+    rows, held_out = [example(30, 30, weighed=20) for _ in range(12)], chats(20)
 
     def total(loss: str, *, validated: bool) -> float:
         job = setting(rows, method=DpoMethod(loss=loss))  # type: ignore[arg-type]
@@ -78,6 +81,20 @@ def test_validation_and_a_reference_take_time() -> None:
 
     assert total("simpo", validated=False) < total("dpo", validated=False)
     assert total("dpo", validated=False) < total("dpo", validated=True)
+
+
+def test_a_beginning_that_rows_share_is_computed_once_unless_dropout_is_each_rows_own() -> None:
+    beginning = array("i", range(2, 32))
+    rows = [SizedExample((beginning + array("i", [1000 + n] * 20),), 20) for n in range(8)]
+    job = setting(rows)
+
+    shared, apart = (
+        epochs_work(rows, [], replace(job, has_dropout=has_dropout)).sums["lora"][1]
+        for has_dropout in (False, True)
+    )
+
+    assert round(apart * 1e3) == 2 * 8 * 50
+    assert round(shared * 1e3) == 2 * (2 * 30 + 8 * 20)
 
 
 def test_a_head_reads_each_row_through_the_base_once() -> None:

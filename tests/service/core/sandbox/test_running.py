@@ -1,6 +1,7 @@
 """What runs in the sandbox gives a number or a reason, reaches nothing, and ends in time."""
 
 import asyncio
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -295,6 +296,14 @@ def test_a_folder_of_packages_can_be_imported(limits: Limits, tmp_path: Path) ->
     assert call(body(*lines), replace(limits, packages=tmp_path)) == 0.75
     write = body("open('/packages/x', 'w')")
     assert "Read-only" in fault(write, replace(limits, packages=tmp_path))
+
+
+def test_a_service_that_hides_its_own_files_hides_no_library(limits: Limits) -> None:
+    before = os.umask(0o077)
+    try:
+        assert call(body("import tomllib", "return 1"), limits) == 1
+    finally:
+        os.umask(before)
 
 
 def test_calls_run_side_by_side(limits: Limits) -> None:

@@ -8,11 +8,11 @@ from itertools import count
 import torch
 from safetensors.torch import save
 
+from service.core.adapters.lora_config import scaling_of
 from service.core.engine_protocol import DeltaRef, LoraTuning
 from service.core.manifest import MANIFEST_NAME, Manifest, ManifestFile
 from service.core.storage import ObjectStore
 from service.engine.adapters import linear_shapes
-from service.engine.adapters.lora_config import scaling_of
 from service.engine.export.peft_files import adapter_config, adapter_tensors
 from service.engine.parts import AdapterWeights, LoadedBase, LoraPair
 

@@ -183,6 +183,19 @@ def test_tensors_that_do_not_fit_are_corrupt_in_spite_of_a_true_manifest(
     assert isinstance(_failure(open_store(), ref), AdapterCorrupt)
 
 
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_numbers_that_are_not_finite_never_reach_the_batch(
+    poison: float, dtype: torch.dtype, shelf: AdapterShelf, open_store: OpenStore
+) -> None:
+    weights = random_adapter(shelf.base)
+    tensors = {name: tensor.to(dtype) for name, tensor in adapter_tensors(weights).items()}
+    next(reversed(tensors.values()))[-1, -1] = poison
+    ref = shelf.put_files(with_tensors(weights, shelf.base, tensors))
+
+    assert isinstance(_failure(open_store(), ref), AdapterCorrupt)
+
+
 def test_a_huge_header_is_corrupt(shelf: AdapterShelf, open_store: OpenStore) -> None:
     files = peft_files(random_adapter(shelf.base), shelf.base)
     huge = (2**62).to_bytes(8, "little") + files[WEIGHTS][8:]

@@ -60,6 +60,43 @@ def test_every_sequence_sees_itself_alone(
     torch.testing.assert_close(gradients, expected_gradients, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_sequences_that_share_a_prefix_see_it_as_their_own(options: AttentionOptions) -> None:
+    torch.manual_seed(0)
+    lengths, prefixes = (5, 70, 3, 4, 9), (None, 0, 0, None, 3)
+    whole = [(0, 1), (0, 2), (3, 4)]
+    total = sum(lengths)
+    query, key, value = parts = [
+        torch.randn(heads, total, 6, requires_grad=True) for heads in (4, 2, 2)
+    ]
+    upstream = torch.randn(total, 4, 6)
+
+    got = PackedRows(lengths, torch.device("cpu"), prefixes).attend(0, query, key, value, options)
+    expected = _together(whole, lengths, parts, options)
+
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    gradients = torch.autograd.grad(got, parts, upstream)
+    expected_gradients = torch.autograd.grad(expected, parts, upstream)
+    torch.testing.assert_close(gradients, expected_gradients, rtol=1e-3, atol=1e-4)
+
+
+def _together(
+    whole: list[tuple[int, int]],
+    lengths: tuple[int, ...],
+    parts: list[torch.Tensor],
+    options: AttentionOptions,
+) -> torch.Tensor:
+    """Each row computed alone; of a shared prefix the result of the first row that has it."""
+    starts = _starts(lengths)
+    found: dict[int, torch.Tensor] = {}
+    for sequences in whole:
+        rows = [starts[s] + i for s in sequences for i in range(lengths[s])]
+        own = reference(*(part[:, rows] for part in parts), options).transpose(0, 1)
+        for place, row in zip(rows, own, strict=True):
+            found.setdefault(place, row)
+    return torch.stack([found[place] for place in range(sum(lengths))])
+
+
 def test_a_nan_stays_in_its_sequence() -> None:
     query, key, value = parts = [
         torch.randn(heads, 12, 6, requires_grad=True) for heads in (4, 2, 2)

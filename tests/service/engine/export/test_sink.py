@@ -10,9 +10,9 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load
 
+from service.core.adapters.lora_config import parse_lora_config
 from service.core.engine_protocol import LoraTuning, StoredFile
 from service.core.storage import ObjectStore
-from service.engine.adapters.lora_config import parse_lora_config
 from service.engine.export import ObjectStoreSink
 from service.engine.export.peft_files import target_modules
 from service.engine.parts import AdapterWeights, DeltaWeights, LoadedBase

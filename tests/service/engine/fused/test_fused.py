@@ -8,22 +8,20 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from service.core.engine_protocol import LoraTuning
+from service.core.engine_protocol import LoraTuning, OpenSession, PartialTuning
 from service.core.settings import Settings
 from service.engine.attention import PackedRows
 from service.engine.bases import load_base
 from service.engine.fused import AnyHead, PlainHead
 from service.engine.runner import BaseRunner, PackedBatch
+from service.engine.training.beginning import begin
 from service.engine.training.losses import score_and_differentiate
 from service.engine.training.model import TrainedModel
-from service.engine.training.passes import (
-    PartOutcome,
-    PassPart,
-    measure,
-    measure_and_differentiate,
-)
+from service.engine.training.pass_parts import PartOutcome, PassPart
+from service.engine.training.passes import measure, measure_and_differentiate
+from service.engine.variants import Variants
 from tests.service.engine.generation.test_architectures import build
-from tests.service.engine.real_engine import as_base
+from tests.service.engine.real_engine import BASE, as_base
 from tests.service.engine.training.rows import make_rows
 
 LENGTHS = ((9, 40, 17), (300, 5), (64, 2), (31,))
@@ -100,6 +98,51 @@ def test_mixed_jobs_get_the_models_own_gradients(architecture: str, dropout: flo
     assert losses(measure(fused, parts(fused))) == pytest.approx(
         losses(measure(own, parts(own))), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2"])
+def test_rows_that_begin_alike_get_the_gradients_of_rows_apart(architecture: str) -> None:
+    options = MODELS.get(architecture, {"head_dim": 8})
+    runner, _ = runners(build(architecture, options))
+    together, apart = parts(runner)[:1], parts(runner)[:1]
+    system = tuple(range(3, 43))
+    rows = [
+        row.model_copy(update={"tokens": system + row.tokens, "weights": (0.0,) * 40 + row.weights})
+        for row in together[0].rows
+    ]
+    together[0] = replace(together[0], rows=tuple(rows))
+    got = measure_and_differentiate(runner, together)
+    expected = [
+        measure_and_differentiate(runner, [replace(apart[0], rows=(row,))])[0] for row in rows
+    ]
+
+    assert losses(got) == pytest.approx(losses(expected), rel=1e-5)
+    assert got[0].gradients is not None
+    for index, gradient in enumerate(got[0].gradients):
+        summed = sum(outcome.gradients[index] for outcome in expected)
+        torch.testing.assert_close(gradient, summed, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "tuning",
+    [PartialTuning(last_n_layers=1), PartialTuning(trainable=("model.norm.weight",))],
+    ids=["layer", "norm"],
+)
+@pytest.mark.parametrize("architecture", MODELS)
+def test_layers_below_the_lowest_trained_one_are_fused(
+    architecture: str, tuning: PartialTuning
+) -> None:
+    options = {**MODELS[architecture], "num_hidden_layers": 3}
+    request = OpenSession(job="ftjob-a", epoch=1, base=BASE, tuning=tuning, seed=1, key_prefix="p/")
+    found = []
+    for runner in runners(build(architecture, options)):
+        model = begin(Variants(runner, 0), request, None)
+        part = replace(parts(runner)[0], model=model)
+        found += measure_and_differentiate(model.now.runner, [part])
+
+    got, expected = found
+    assert losses([got]) == pytest.approx(losses([expected]), rel=1e-5)
+    assert relative(got, expected) < 1e-4
 
 
 def test_sixteen_bits_differ_by_their_rounding_only() -> None:

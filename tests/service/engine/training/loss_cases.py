@@ -27,8 +27,9 @@ from service.engine.heads import Head
 from service.engine.runner import BaseRunner
 from service.engine.training.head_part import HeadPart
 from service.engine.training.lora_part import LoraPart
-from service.engine.training.model import TrainedModel
-from service.engine.training.passes import PassPart
+from service.engine.training.model import Start, TrainedModel
+from service.engine.training.pass_parts import PassPart
+from service.engine.training.weights import RowWeights
 
 _LABELS = ("a", "b", "c")
 _PPO = Policy(kl_coefficient=0.1, value_coefficient=0.5, value_clip=0.2)
@@ -71,7 +72,7 @@ class Case:
             size = runner.base.model.config.hidden_size
             head = HeadPart(Head(self.head, size))
         lora = LoraPart(runner, LoraTuning(rank=2 + seed % 3, alpha=8))
-        model = TrainedModel(runner, lora=lora, head=head)
+        model = TrainedModel(Start(RowWeights(runner)), lora=lora, head=head)
         model.weights.initialise(seed)
         drawn = torch.Generator().manual_seed(seed)
         model.weights.flat += 0.1 * torch.randn(model.weights.size, generator=drawn)

@@ -1,10 +1,13 @@
 """Cutting: every row once, groups whole, no micro-batch above the limit that could be cut."""
 
+from collections import deque
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.engine_protocol import TrainingRow
+from service.core.engine_protocol import ForwardBackward, TrainingRow
 from service.engine.training.micro_batches import cut
+from service.engine.training.session import Computation
 
 rows_of_groups = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 40)), max_size=30)
 
@@ -35,3 +38,36 @@ def test_rows_fill_a_batch_in_their_order() -> None:
     ]
 
     assert [batch.indices for batch in cut(rows, 25)] == [(0, 1), (2, 3), (4,)]
+
+
+def test_a_batch_holds_more_rows_that_begin_alike() -> None:
+    system = tuple(range(100, 130))
+    rows = [
+        TrainingRow(line=i, group=i, tokens=(*system, *(5,) * i), weights=(0.0,) * (30 + i))
+        for i in range(1, 6)
+    ]
+
+    assert [batch.indices for batch in cut(rows, 45)] == [(0,), (1,), (2,), (3,), (4,)]
+    (shared,) = cut(rows, 45, share=True)
+    assert (shared.indices, shared.tokens) == ((0, 1, 2, 3, 4), 30 + 15)
+
+
+def test_what_does_not_fit_is_halved_once_and_keeps_its_places() -> None:
+    rows = [make_row(line, group=line) for line in range(1, 9)]
+    command = ForwardBackward(seq=1, step=0, normalizer=1, rows=tuple(rows))
+    computation = Computation(command, deque(cut(rows, 100)), [None] * 8, started=0.0)
+
+    assert computation.halve()
+    assert [batch.indices for batch in computation.remaining] == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    assert not computation.halve()
+
+
+def test_a_single_group_cannot_be_halved() -> None:
+    rows = [make_row(line, group=1) for line in (1, 2)]
+    command = ForwardBackward(seq=1, step=0, normalizer=1, rows=tuple(rows))
+
+    assert not Computation(command, deque(cut(rows, 100)), [None] * 2, started=0.0).halve()
+
+
+def make_row(line: int, *, group: int) -> TrainingRow:
+    return TrainingRow(line=line, group=group, tokens=(5,) * 4, weights=(0.0,) * 4)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from service.core.engine_protocol import (
     CommandFailed,
@@ -17,7 +18,7 @@ from service.engine.parts import EngineLimits
 from service.engine.scheduler import Engine
 from tests.polling import poll_until
 from tests.service.engine.generation_calls import Connection
-from tests.service.engine.real_engine import LIMITS, running_engine
+from tests.service.engine.real_engine import LIMITS, load_tiny_model, running_engine
 from tests.service.engine.training.rows import make_rows
 from tests.service.engine.training_session import Job
 
@@ -43,8 +44,15 @@ def tokens_of(answers: tuple[SampledAnswer, ...]) -> dict[tuple[int, int], tuple
     return {(answer.line, answer.index): answer.tokens for answer in answers}
 
 
-def test_log_probabilities_are_those_of_the_training_forward() -> None:
-    with running_engine() as engine:
+@pytest.mark.parametrize(
+    ("dtype", "noise"), [(torch.float32, 1e-4), (torch.bfloat16, 0.3)], ids=["fp32", "bf16"]
+)
+def test_log_probabilities_are_those_of_the_training_forward(
+    dtype: torch.dtype, noise: float
+) -> None:
+    model = load_tiny_model()
+    torch.nn.Module.to(model, dtype)
+    with running_engine(model=model) as engine:
         job = Job(engine)
         train(job)
         job.sample(PROMPTS, n=2, max_tokens=12, temperature=0.7, top_p=0.9)
@@ -66,7 +74,7 @@ def test_log_probabilities_are_those_of_the_training_forward() -> None:
     assert [(a.line, a.index) for a in answers] == [(3, 0), (3, 1), (9, 0), (9, 1), (4, 0), (4, 1)]
     for answer, row in zip(answers, measured.rows, strict=True):
         assert len(answer.tokens) == 12
-        assert answer.logprobs == pytest.approx(row.logprobs, abs=1e-4)
+        assert answer.logprobs == pytest.approx(row.logprobs, abs=noise)
 
 
 def test_draws_depend_on_seed_step_line_and_index_alone() -> None:

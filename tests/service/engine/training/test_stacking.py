@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from service.core.engine_protocol import (
     ForwardDone,
@@ -21,7 +21,7 @@ from service.core.engine_protocol import (
     Tuning,
 )
 from service.core.errors import InvalidHyperparameter
-from service.engine.export.merging import merged_parameters
+from service.engine.export.parameters import changed_parameters
 from service.engine.parts import DeltaWeights
 from service.engine.scheduler import Engine
 from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
@@ -54,9 +54,7 @@ def plain(delta: DeltaWeights, folder: Path) -> nn.Module:
 
 def merged(delta: DeltaWeights) -> PreTrainedModel:
     model = load_tiny_model()
-    weights = dict(merged_parameters(as_base(load_tiny_model()), delta))
-    assert weights.keys() == dict(model.named_parameters()).keys()
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(dict(changed_parameters(as_base(load_tiny_model()), delta)), strict=False)
     return model
 
 
@@ -217,3 +215,22 @@ def test_adapters_of_every_kind_answer_in_one_batch_as_peft_does(
         assert answer.tokens == tokens
         got = [entry.logprob for entry in answer.logprobs]
         assert got == pytest.approx(logprobs, abs=1e-4)
+
+
+def test_a_full_model_is_a_folder_that_transformers_loads_alone(tmp_path: Path) -> None:
+    sink = FakeAdapterSink()
+    with running_engine(sink=sink) as engine:
+        job = Job(engine, tuning=FullTuning())
+        job.forward_backward(ROWS)
+        job.optimize()
+        key = job.save(1)
+        job.finish()
+
+    for name, content in sink.files.items():
+        (tmp_path / name.removeprefix(f"{key}adapter/")).write_bytes(content)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
+    torch.testing.assert_close(logits(loaded), logits(plain(sink.deltas[key], tmp_path)))
+    assert not torch.allclose(logits(loaded), logits(load_tiny_model()), atol=0.1)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    prompt = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False)
+    assert prompt == "<|im_start|>user\nHi<|im_end|>\n"

@@ -32,6 +32,12 @@ def content(file_id: str) -> Call[bytes]:
     return Call("GET", f"files/{segment(file_id)}/content", _body)
 
 
+def stream(file_id: str) -> Call[httpx2.Response]:
+    """The open answer, for whoever reads it piece by piece and closes it."""
+    path = f"files/{segment(file_id)}/content"
+    return Call("GET", path, lambda response: response, is_streamed=True)
+
+
 def delete(file_id: str) -> Call[Deleted]:
     return Call("DELETE", f"files/{segment(file_id)}", reading(Deleted))
 

@@ -53,6 +53,14 @@ def cancel(job_id: str) -> Call[FineTuningJob]:
     return Call("POST", f"{_path(job_id)}/cancel", reading(FineTuningJob))
 
 
+def pause(job_id: str) -> Call[FineTuningJob]:
+    return Call("POST", f"{_path(job_id)}/pause", reading(FineTuningJob))
+
+
+def resume(job_id: str) -> Call[FineTuningJob]:
+    return Call("POST", f"{_path(job_id)}/resume", reading(FineTuningJob))
+
+
 def list_events(
     job_id: str, *, limit: int | None = None, after: str | None = None
 ) -> Call[Page[JobEvent]]:

@@ -119,7 +119,28 @@ def logs(
 @app.command()
 def cancel(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
     """Stop a job for good; its stored checkpoints stay."""
-    job = client_of(ctx).fine_tuning.jobs.cancel(job_id)
+    _tell_status(client_of(ctx).fine_tuning.jobs.cancel(job_id), as_json=as_json)
+
+
+@app.command()
+def pause(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+    """Store what is trained and give the place up, until the job is resumed."""
+    job = client_of(ctx).fine_tuning.jobs.pause(job_id)
+    _tell_status(job, as_json=as_json)
+    if not as_json:
+        hint(f"Go on with it: tunery jobs resume {job.id}")
+
+
+@app.command()
+def resume(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
+    """Go on with a paused job after its last stored step."""
+    job = client_of(ctx).fine_tuning.jobs.resume(job_id)
+    _tell_status(job, as_json=as_json)
+    if not as_json:
+        hint(f"Watch it: tunery jobs logs -f {job.id}")
+
+
+def _tell_status(job: FineTuningJob, *, as_json: bool) -> None:
     if as_json:
         print_json(job)
     else:

@@ -20,6 +20,13 @@ from tunery._types.jobs import (
     JobProgress,
 )
 from tunery._types.models import Model, ModelAlias
+from tunery._types.operations import (
+    ExportResult,
+    ImportResult,
+    ModelExport,
+    ModelImport,
+    Operation,
+)
 
 __all__ = [
     "APIObject",
@@ -32,14 +39,19 @@ __all__ = [
     "Checkpoint",
     "CheckpointMetrics",
     "Deleted",
+    "ExportResult",
     "File",
     "FineTuningJob",
+    "ImportResult",
     "JobError",
     "JobEvent",
     "JobProgress",
     "Listed",
     "Model",
     "ModelAlias",
+    "ModelExport",
+    "ModelImport",
+    "Operation",
     "Page",
     "Usage",
 ]

@@ -1,0 +1,1 @@
+"""Exports: tuned models as files."""

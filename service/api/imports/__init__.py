@@ -1,0 +1,1 @@
+"""Imports: adapters trained elsewhere become models here."""

@@ -1,0 +1,1 @@
+"""What long operations look like, whatever they do."""

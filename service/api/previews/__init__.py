@@ -1,0 +1,1 @@
+"""How rows will be trained on, before a job is made."""
