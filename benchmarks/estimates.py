@@ -1,13 +1,13 @@
 """How often a job's real time and memory fall within the bounds that its estimate has given.
 
-usage: python benchmarks/estimates.py [--jobs 30] [--warm-up 3] [--rows 24] [--seed 1]
+usage: python -m benchmarks.estimates [--jobs 30] [--warm-up 5] [--rows 24] [--seed 1]
        [--data-dir FOLDER] [--out estimates.json]
 
 Starts a stack of its own, lets the engine measure itself, then runs jobs over all kinds of tuning,
 several methods and lengths of rows, one after the other. Each is estimated first. Its time is that
-from `running` to `succeeded`, its memory the engine process's highest (`VmHWM`, reset before), which
-is what an engine on the CPU tells; on other devices memory is left out. The first jobs (`--warm-up`)
-are run and not counted: what a session waits for is learned from jobs alone.
+from `running` to `succeeded`; its memory the highest of the engine's process (`VmHWM`, reset
+before), which is what an engine on the CPU tells, and left out on other devices. The first jobs
+(`--warm-up`) are run and not counted: what a session waits for is learned from jobs alone.
 """
 
 import argparse
@@ -25,25 +25,7 @@ import httpx2
 
 from tests.e2e.stack import RunningStack, running_stack
 
-_WORDS = [
-    "the",
-    "red",
-    "fox",
-    "saw",
-    "a",
-    "tall",
-    "ship",
-    "leave",
-    "port",
-    "under",
-    "grey",
-    "clouds",
-    "while",
-    "owls",
-    "slept",
-    "near",
-    "water",
-]
+_WORDS = tuple("the red fox saw a tall ship leave port under grey clouds while owls slept".split())  # noqa: SIM905
 _POLL_SECONDS = 0.05
 _CALIBRATION_SECONDS = 900
 _BASE = "smollm2-135m-instruct"
@@ -311,7 +293,7 @@ def _summarise(outcomes: Sequence[Outcome]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--jobs", type=int, default=30)
-    parser.add_argument("--warm-up", type=int, default=3, help="jobs that are not counted")
+    parser.add_argument("--warm-up", type=int, default=5, help="jobs that are not counted")
     parser.add_argument("--rows", type=int, default=24, help="most rows of a job")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data-dir", type=Path, default=None)

@@ -68,15 +68,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     error_handlers.install(app)
     for router in (
-        *(files, uploads, fine_tuning, job_records, permissions, graders, aliases, models, chat),
-        *(completions, embeddings, classify, stored_completions, batches, webhooks, integrations),
-        *(estimates, internal, health),
         files,
         uploads,
         reports,
         fine_tuning,
         job_records,
         previews,
+        estimates,
         permissions,
         graders,
         aliases,

@@ -11,7 +11,7 @@ from service.api.chat.codecs import CodecCache
 from service.api.estimates.requests import EstimateJob
 from service.api.estimates.schemas import Estimate
 from service.api.estimates.service import EstimateService
-from service.core.datasets import ROW_KINDS, minimum_examples
+from service.core.datasets import RowKind, minimum_examples
 from service.core.domain.access import Principal
 from service.core.domain.jobs import JobStatus
 from service.core.domain.methods import (
@@ -222,5 +222,5 @@ def test_rows_and_least_examples_are_those_of_the_methods(shop: Shop) -> None:
     for method in (SupervisedMethod(), UnsupervisedMethod(), DpoMethod(), ClassificationMethod()):
         job_id = shop.create_job(method=method)
         trained = method_of(shop.job(job_id))
-        assert ROW_KINDS[method.type] == trained.kind
+        assert RowKind.of_method(method.type) == trained.kind
         assert minimum_examples(method.type) == trained.minimum_examples

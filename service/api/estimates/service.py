@@ -19,7 +19,7 @@ from service.api.estimates.work import Counted, count_work
 from service.api.fine_tuning.checks import REPLAY, check_file, check_method, place_to_start
 from service.core.batching import choose_replayed
 from service.core.database import Connection, Database
-from service.core.datasets import ROW_KINDS, Examination, LengthLimit
+from service.core.datasets import Examination, LengthLimit, RowKind
 from service.core.domain.access import Principal, Scope
 from service.core.domain.files import File
 from service.core.domain.methods import Method, UnsupervisedMethod
@@ -148,7 +148,7 @@ class EstimateService:
     def _read(self, request: EstimateJob, asked: _Asked) -> dict[str, Sizes]:
         wanted = asked.hyperparameters
         limit = row_limit(wanted, asked.method.type, asked.base.context_length)
-        codec, kind = self._codecs.get(asked.base), ROW_KINDS[asked.method.type]
+        codec, kind = self._codecs.get(asked.base), RowKind.of_method(asked.method.type)
         found = {}
         for param, file in asked.files.items():
             length = LengthLimit(limit, wanted.over_length)

@@ -1,11 +1,11 @@
 """Data sets: streamed, checked line by line, every finding with its line and the mend."""
 
 from service.core.datasets.encoding import EncodedRow, encode_row
+from service.core.datasets.enough import minimum_examples
 from service.core.datasets.examining import Examination, examine
 from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.fitting import LengthLimit
 from service.core.datasets.guessing import guess_kind
-from service.core.datasets.kinds import ROW_KINDS, minimum_examples
 from service.core.datasets.lines import numbered_lines
 from service.core.datasets.reader import read_rows
 from service.core.datasets.report import Report, invalid_file
@@ -22,7 +22,6 @@ from service.core.datasets.rows import (
 from service.core.datasets.seen import SeenRows
 
 __all__ = [
-    "ROW_KINDS",
     "BadLine",
     "ChatRow",
     "CompletionRow",

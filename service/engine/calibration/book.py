@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 _KEPT = 200
 """Of each law, the last ones: a machine changes."""
-_FORMAT = 1
+_FORMAT = 2
+"""Raised with every change of a law's features, since older observations then say nothing."""
 
 
 class CalibrationBook:

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from service.core.engine_protocol import ModelShapes, NamedShape, PartialTuning
 from service.core.errors import InvalidHyperparameter
-from service.engine.adapters.shapes import LinearShapes
+from service.core.adapters import LinearShapes
 from service.engine.training.overlay_part import select_parameters
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
