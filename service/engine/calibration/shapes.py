@@ -8,9 +8,9 @@ from math import prod
 
 from transformers import PreTrainedModel
 
+from service.core.adapters import LinearShapes
 from service.core.engine_protocol import ModelShapes, NamedShape, PartialTuning
 from service.core.errors import InvalidHyperparameter
-from service.core.adapters import LinearShapes
 from service.engine.training.overlay_part import select_parameters
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
