@@ -60,8 +60,9 @@ class CalibrationBook:
         return self._resident
 
     def note_resident(self) -> None:
-        """Called while no session is open."""
+        """Called while no session is open; the peak of the next one counts from here."""
         now = self.meter.now()
+        self.meter.reset()
         with self._lock:
             self._resident = now
 

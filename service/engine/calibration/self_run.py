@@ -96,7 +96,6 @@ class SelfCalibration:
 def _run(book: CalibrationBook, trial: Trial, variants: Variants) -> Iterator[None]:
     """Yields after each pass."""
     book.note_resident()
-    book.meter.reset()
     model = begin(variants, trial.request(book.base.name), None)
     trained, optimizer = trained_by(model, book), AdamW(model.weights)
     runner = variants.get(None)

@@ -50,14 +50,16 @@ class TrainingWatch:
             book = self._book(session)
             if book is not None and session not in self._watched:
                 is_alone = open_sessions == 1 and not self._watched
-                if is_alone:
-                    book.meter.reset()
                 self._watched[session] = _Watched(book.resident, is_alone)
         if open_sessions > 1:
             for watched in self._watched.values():
                 watched.is_alone = False
         for session in [s for s in self._watched if s.is_closed]:
             self._leave(session, self._watched.pop(session))
+            if not open_sessions:
+                trim()
+                for book in self._books.values():
+                    book.note_resident()
 
     @contextmanager
     def a_pass(
@@ -148,7 +150,6 @@ class TrainingWatch:
             has_stored=watched.has_stored,
         )
         book.save()
-        trim()
 
 
 def add_memory(
