@@ -15,6 +15,7 @@ from service.api.classify.routes import router as classify
 from service.api.completions.routes import router as completions
 from service.api.dependencies import refuse_unknown_query
 from service.api.embeddings.routes import router as embeddings
+from service.api.estimates.routes import router as estimates
 from service.api.exports.routes import router as exports
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         fine_tuning,
         job_records,
         previews,
+        estimates,
         permissions,
         graders,
         aliases,

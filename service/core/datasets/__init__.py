@@ -1,6 +1,7 @@
 """Data sets: streamed, checked line by line, every finding with its line and the mend."""
 
 from service.core.datasets.encoding import EncodedRow, encode_row
+from service.core.datasets.enough import minimum_examples
 from service.core.datasets.examining import Examination, examine
 from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.fitting import LengthLimit
@@ -41,6 +42,7 @@ __all__ = [
     "examine",
     "guess_kind",
     "invalid_file",
+    "minimum_examples",
     "numbered_lines",
     "read_rows",
 ]
