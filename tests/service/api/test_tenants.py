@@ -5,8 +5,11 @@ import pytest
 
 from service.api.app import create_app
 from service.core.domain.webhooks import WebhookEventType
+from service.core.ledger import Ledger
 from service.core.repositories.deliveries import emit
+from service.core.repositories.jobs import JobRepository
 from service.core.settings import Settings
+from service.core.storage import ObjectStore
 from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
@@ -22,6 +25,7 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
     "/v1/uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
     "/v1/models/{model}/exports": {"format": "peft"},
+    "/v1/fine_tuning/jobs/{fine_tuning_job_id}/verifications": {"steps": 3},
     "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
 }
 """What operations that need a body are sent."""
@@ -84,6 +88,10 @@ def owned(
     with api.database.transaction() as connection:
         scope = tenant.principal.scope
         emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
+    leave_records(api, tenant, job["id"])
+    verification = http.post(
+        f"/v1/fine_tuning/jobs/{job['id']}/verifications", json={"steps": 3}
+    ).json()
     adapter = http.post(
         "/v1/files", data={"purpose": "user_data"}, files={"file": ("a.zip", b"PK")}
     ).json()
@@ -107,8 +115,20 @@ def owned(
         "batch_id": batch["id"],
         "import_id": imported["id"],
         "export_id": exported["id"],
+        "verification_id": verification["id"],
         "alias": "ft:foreign::1",
     }
+
+
+def leave_records(api: RunningApi, tenant: Tenant, job_id: str) -> None:
+    """As a worker does when the job succeeds."""
+    records = {"rows": Ledger().to_bytes(), "receipt": b"{}"}
+    for name, content in records.items():
+        ObjectStore.from_settings(api.settings).put_bytes(f"records/{job_id}/{name}", content)
+    with api.database.transaction() as connection:
+        JobRepository(connection, tenant.principal.scope).note_artefacts(
+            job_id, {name: f"records/{job_id}/{name}" for name in records}
+        )
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
