@@ -132,7 +132,7 @@ def _run_of(job: FineTuningJob, wandb: WandbIntegration) -> Mapping[str, Any]:
             "training_file": job.training_file,
             "validation_file": job.validation_file,
             "seed": job.seed,
-            "method": job.method,
+            "method": vars(job.method),
             "hyperparameters": vars(job.resolved) if job.resolved else None,
             "tuning": vars(job.tuning),
         },

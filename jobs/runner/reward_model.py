@@ -1,6 +1,7 @@
 """A trained reward model, asked through the api's public route for the job's project."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -33,6 +34,7 @@ class RewardModelClient:
         token = settings.internal_token.get_secret_value()
         self._model = model
         self._pulse = pulse
+        self._is_over = threading.Event()
         self._http = httpx2.Client(
             base_url=settings.api_url,
             headers={"Authorization": f"Bearer {token}", PROJECT_HEADER: project_id},
@@ -56,9 +58,13 @@ class RewardModelClient:
         patience ends, and what `pulse` raises."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             scores = [pool.submit(self._score, answer) for answer in answers]
-            while not all(score.done() for score in scores):
-                wait(scores, timeout=_PAUSE_SECONDS)
-                self._pulse()
+            try:
+                while not all(score.done() for score in scores):
+                    wait(scores, timeout=_PAUSE_SECONDS)
+                    self._pulse()
+            except BaseException:
+                self._is_over.set()  # nobody waits for the rest
+                raise
         return [score.result() for score in scores]
 
     def _score(self, answer: Answered) -> float:
@@ -85,6 +91,6 @@ class RewardModelClient:
                     message = response.json()["error"]["message"]
                     raise TrainingFailed(f"The reward model cannot score: {message}")
                 logger.warning("the api answers %s to a reward model", response.status_code)
-            if time.monotonic() > deadline:
+            if self._is_over.is_set() or time.monotonic() > deadline:
                 raise EngineUnavailable("the api does not answer what the training asks")
-            time.sleep(_PAUSE_SECONDS)
+            self._is_over.wait(_PAUSE_SECONDS)

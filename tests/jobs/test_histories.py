@@ -22,7 +22,7 @@ from sqlalchemy import delete, select, update
 from jobs.reconciler.rounds import Reconciler
 from jobs.runner import events
 from jobs.runner.attempt import Attempt, claim_best, claim_subject, work_on
-from jobs.runner.checkpoints import record_checkpoint
+from jobs.runner.checkpoints import record_save
 from jobs.runner.control import AttemptControl, Paused
 from jobs.runner.outcomes import outcomes_of
 from jobs.runner.publish import publish
@@ -31,10 +31,11 @@ from jobs.runner.session import StoredSave
 from jobs.runner.training import begin
 from jobs.runner.validation import validate_files
 from service.core.database import database_now, upgrade
-from service.core.domain.jobs import JobStatus
-from service.core.domain.models import Delta
+from service.core.domain.jobs import FineTuningJob, JobStatus
 from service.core.domain.work import WorkKind
+from service.core.engine_protocol import SessionOpened, StoredFile
 from service.core.errors import InvalidTransition, StaleEpoch
+from service.core.ledger import Ledger
 from service.core.lifecycle import TERMINAL
 from service.core.repositories.access import AccessRepository
 from service.core.repositories.registry import RegistryRepository
@@ -47,6 +48,26 @@ from tests.jobs.shop import Shop
 pytestmark = pytest.mark.usefixtures("engine")
 
 _numbers = count()
+
+OPENED = SessionOpened(session="s", base_digest="b", trainable_parameters=1, next_seq=1)
+
+
+def save(attempt: Attempt, job: FineTuningJob, step: int) -> None:
+    """What the runner does with a save that the engine has stored."""
+    files = tuple(
+        StoredFile(name=f"{part}/file", bytes=1, sha256="0" * 64) for part in ("adapter", "state")
+    )
+    record_save(
+        attempt,
+        job,
+        StoredSave(f"step-{step:06d}", files),
+        step=step,
+        base_digest="b",
+        metrics={},
+        artefacts={},
+    )
+
+
 _ATTEMPTS = st.integers(0, 3)
 """Which of the attempts begun so far acts, counted from the newest; most of the others are
 stale."""
@@ -159,14 +180,7 @@ class Histories(RuleBasedStateMachine):
     @rule(which=_ATTEMPTS, step=st.integers(1, 9))
     def store_a_checkpoint(self, which: int, step: int) -> None:
         def record(attempt: Attempt) -> None:
-            record_checkpoint(
-                attempt,
-                self.shop.job(attempt.claim.subject_id),
-                StoredSave(f"step-{step:06d}", ()),
-                step=step,
-                base_digest="b",
-                metrics={},
-            )
+            save(attempt, self.shop.job(attempt.claim.subject_id), step)
 
         self.act(which, record)
 
@@ -174,7 +188,8 @@ class Histories(RuleBasedStateMachine):
     def finish(self, which: int) -> None:
         def finish(attempt: Attempt) -> None:
             job = self.shop.job(attempt.claim.subject_id)
-            publish(attempt, job, delta=Delta("k", "d"), base_digest="b", reports=[])
+            save(attempt, job, 10)
+            publish(attempt, job, OPENED, [], Ledger())
 
         self.act(which, finish)
 

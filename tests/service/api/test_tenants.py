@@ -6,6 +6,7 @@ import pytest
 from service.api.app import create_app
 from service.core.domain.webhooks import WebhookEventType
 from service.core.ledger import Ledger
+from service.core.object_keys import job_prefix
 from service.core.repositories.deliveries import emit
 from service.core.repositories.jobs import JobRepository
 from service.core.settings import Settings
@@ -88,7 +89,12 @@ def owned(
     with api.database.transaction() as connection:
         scope = tenant.principal.scope
         emit(connection, scope, WebhookEventType.BATCH_COMPLETED, "batch_1")
-    leave_records(api, tenant, job["id"])
+        key = f"{job_prefix(scope.project_id, job['id'])}e1"
+        records = {"rows": f"{key}/rows", "receipt": f"{key}/receipt"}
+        JobRepository(connection, scope).note_artefacts(job["id"], records)
+    store = ObjectStore.from_settings(api.settings)
+    store.put_bytes(records["rows"], Ledger().to_bytes())
+    store.put_bytes(records["receipt"], b"{}")
     verification = http.post(
         f"/v1/fine_tuning/jobs/{job['id']}/verifications", json={"steps": 3}
     ).json()
@@ -118,17 +124,6 @@ def owned(
         "verification_id": verification["id"],
         "alias": "ft:foreign::1",
     }
-
-
-def leave_records(api: RunningApi, tenant: Tenant, job_id: str) -> None:
-    """As a worker does when the job succeeds."""
-    records = {"rows": Ledger().to_bytes(), "receipt": b"{}"}
-    for name, content in records.items():
-        ObjectStore.from_settings(api.settings).put_bytes(f"records/{job_id}/{name}", content)
-    with api.database.transaction() as connection:
-        JobRepository(connection, tenant.principal.scope).note_artefacts(
-            job_id, {name: f"records/{job_id}/{name}" for name in records}
-        )
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
