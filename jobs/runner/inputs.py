@@ -40,10 +40,12 @@ class Inputs:
     """By the job's field that names them."""
 
 
-def read_inputs(attempt: Attempt) -> Inputs:
-    """Raises InvalidTrainingFile for a file that is gone, NotYet without the base."""
+def read_inputs(attempt: Attempt, job_id: str | None = None) -> Inputs:
+    """Of the job that the attempt is at, or of another. Raises InvalidTrainingFile for a file that
+    is gone, NotYet without the base."""
     with attempt.reading() as connection:
-        job = JobRepository(connection, attempt.scope).get(attempt.claim.subject_id)
+        jobs = JobRepository(connection, attempt.scope)
+        job = jobs.get(job_id or attempt.claim.subject_id)
         base = RegistryRepository(connection).find_base(job.base)
         if base is None:
             raise NotYet(f"Waiting for an engine that holds the base {job.base}.")

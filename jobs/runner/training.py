@@ -85,7 +85,7 @@ def _run_method(
             state_seconds=attempt.resources.settings.state_seconds,
         )
         try:
-            for report in inputs.method.train(_plan(attempt, inputs, training), run):
+            for report in inputs.method.train(plan_of(attempt, inputs, training), run):
                 saves.take_in(report)
                 recorder.report(report)
                 reporter.report(report)
@@ -122,7 +122,7 @@ def begin(attempt: Attempt, job: FineTuningJob, *, after_step: int = 0) -> None:
         )
 
 
-def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
+def plan_of(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
     """The rows once more, to be kept this time."""
     job = inputs.job
     if job.resolved is None:

@@ -36,6 +36,7 @@ from service.api.resources import Resources, State
 from service.api.stored_completions.routes import router as stored_completions
 from service.api.uploads.routes import PARTS_PATH
 from service.api.uploads.routes import router as uploads
+from service.api.verifications.routes import router as verifications
 from service.api.webhooks.routes import router as webhooks
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         reports,
         fine_tuning,
         job_records,
+        verifications,
         previews,
         estimates,
         permissions,

@@ -6,7 +6,7 @@ ServiceError
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
 │   ├── GraderUnavailable
-│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
+│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused · VerificationRefused
 │   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
@@ -88,6 +88,7 @@ from service.core.errors.operations import (
     InvalidAdapter,
     OperationNotCancellable,
     OperationNotFound,
+    VerificationRefused,
 )
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
@@ -188,6 +189,7 @@ __all__ = [
     "UploadMismatch",
     "UploadNotFound",
     "UploadNotPending",
+    "VerificationRefused",
     "WebhookNotFound",
     "WebhookTestFailed",
 ]
