@@ -24,7 +24,7 @@ from service.api.dependencies import find_caller
 from service.api.error_handlers import UNEXPECTED, error_json, error_response
 from service.api.middleware import replay_body
 from service.api.resources import Resources
-from service.core.domain.access import Principal
+from service.core.domain.access import KeyScope, Principal
 from service.core.errors import DatabaseUnavailable, InvalidIdempotencyKey, ServiceError
 from service.core.ids import new_request_id
 from service.core.repositories.idempotency import IdempotencyRepository, KeyUse, StoredAnswer
@@ -226,7 +226,9 @@ async def _use_key(scope: HttpScope, key: str, body: bytes) -> "_HeldKey | Respo
             f"An Idempotency-Key has 1 to {_MAX_KEY_CHARACTERS} characters."
         )
     scope["state"]["organization"] = principal.scope.organization
-    route = hashlib.sha256(scope["path"].encode()).hexdigest()
+    # an answer is only for keys that may do the same: scopes are looked at behind this middleware
+    restricted = sorted(principal.scopes - {KeyScope.ALL})
+    route = hashlib.sha256(" ".join([scope["path"], *restricted]).encode()).hexdigest()
     held = _HeldKey(resources, principal, KeyUse(route, key, new_request_id()))
     fingerprint = hashlib.sha256(scope["query_string"] + b"\n" + body).hexdigest()
     stored = await run_sync(held.begin, fingerprint)

@@ -19,6 +19,7 @@ projects = Table(
     Column("organization_id", Id, ForeignKey("organizations.id"), nullable=False),
     Column("name", String(128), nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("archived_at", Double),
     UniqueConstraint("organization_id", "name"),
 )
 
@@ -30,8 +31,12 @@ api_keys = Table(
     Column("name", String(128), nullable=False),
     Column("hash", String(64), nullable=False, unique=True),
     Column("last4", String(4), nullable=False),
+    Column("scopes", String(128), nullable=False, default="all", server_default="all"),
     Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("last_used_at", Double),
     Column("revoked_at", Double),
+    Index(None, "project_id", "created_at", "id"),
 )
 
 audit = Table(
