@@ -1,6 +1,16 @@
 """Tenants, their keys and what they did."""
 
-from sqlalchemy import Column, Double, ForeignKey, Index, String, Table, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 from service.core.tables.schema import Id, metadata, project_column
 
@@ -20,6 +30,8 @@ projects = Table(
     Column("name", String(128), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("archived_at", Double),
+    Column("audit_entries", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("audit_head", String(64), nullable=False, default="", server_default=""),
     UniqueConstraint("organization_id", "name"),
 )
 
@@ -47,6 +59,11 @@ audit = Table(
     Column("actor", Id, nullable=False),
     Column("action", String(64), nullable=False),
     Column("subject_id", String(256), nullable=False),
+    Column("details", JSON(none_as_null=True)),
     Column("created_at", Double, nullable=False),
+    Column("number", BigInteger, nullable=False, server_default="0"),
+    Column("previous_hash", String(64), nullable=False, server_default=""),
+    Column("hash", String(64), nullable=False, server_default=""),
     Index(None, "project_id", "created_at", "id"),
+    Index(None, "project_id", "number", unique=True),
 )
