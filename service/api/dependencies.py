@@ -82,7 +82,9 @@ def admit_caller(scope: Scope) -> None:
     if principal is not None:
         resources: Resources = scope["state"]["resources"]
         scope["state"]["organization"] = principal.scope.organization
-        scope["state"]["rate_limits"] = resources.rate_limits.admit(principal.scope.project_id)
+        scope["state"]["rate_limits"] = resources.rate_limits.admit(
+            principal.scope.project_id, principal.limits
+        )
 
 
 def get_principal(
@@ -100,10 +102,12 @@ def get_principal(
     else:
         require_internal_token(resources, credentials)
         with resources.database.snapshot() as connection:
-            scope = AccessRepository(connection).scope_of_project(project_id)
-        principal = Principal(scope, key_id=_INTERNAL)
+            access = AccessRepository(connection)
+            scope = access.scope_of_project(project_id)
+            limits = access.limits_of_project(project_id)
+        principal = Principal(scope, key_id=_INTERNAL, limits=limits)
     request.state.organization = principal.scope.organization
-    standing = resources.rate_limits.admit(principal.scope.project_id)
+    standing = resources.rate_limits.admit(principal.scope.project_id, principal.limits)
     request.state.rate_limits = standing
     if standing.requests.exceeded:
         raise RateLimitExceeded(_over("requests", standing.requests))
@@ -184,7 +188,7 @@ async def refuse_unknown_query(request: Request) -> None:
         return
     known = {field.alias for field in get_flat_params(request.scope["route"].dependant)}
     for name in request.query_params:
-        if name.partition("[")[0] not in known:
+        if name not in known and name.partition("[")[0] not in known:
             raise UnsupportedParameter(
                 f"Unsupported parameter: '{name}'. This address does not take it in the query; "
                 "leave it out.",

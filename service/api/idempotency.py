@@ -36,6 +36,8 @@ _MAX_KEPT_BYTES = 4 * 1024**2
 _HOLD_SECONDS = 30.0
 _PROLONG_SECONDS = 10.0
 _JSON = "application/json"
+_NOT_KEPT = "/v1/organization/"
+"""Answers there hold keys, which are stored nowhere."""
 
 
 class IdempotencyKeys:
@@ -197,6 +199,8 @@ def _key_of(scope: HttpScope) -> str | None:
         return None
     headers = Headers(scope=scope)
     media_type = headers.get("content-type", _JSON)
+    if scope["path"].startswith(_NOT_KEPT):
+        return None
     return headers.get("idempotency-key") if media_type.startswith(_JSON) else None
 
 
@@ -235,7 +239,9 @@ async def _use_key(scope: HttpScope, key: str, body: bytes) -> "_HeldKey | Respo
     if stored is None:
         return held
     admit = resources.rate_limits.admit
-    scope["state"]["rate_limits"] = await run_sync(admit, principal.scope.project_id)
+    scope["state"]["rate_limits"] = await run_sync(
+        admit, principal.scope.project_id, principal.limits
+    )
     return _replayed(resources, stored)
 
 

@@ -55,6 +55,15 @@ _OPERATIONS: tuple[tuple[frozenset[KeyScope], str], ...] = (
         " rotate_webhook_secret test_webhook_endpoint replay_webhook_delivery"
         " put_wandb_integration delete_wandb_integration",
     ),
+    # the organisation
+    (
+        frozenset({KeyScope.ADMIN}),
+        "create_project list_projects retrieve_project modify_project archive_project"
+        " list_project_rate_limits modify_project_rate_limit create_project_api_key"
+        " list_project_api_keys retrieve_project_api_key delete_project_api_key"
+        " rotate_project_api_key create_admin_api_key list_admin_api_keys"
+        " retrieve_admin_api_key delete_admin_api_key list_audit_logs",
+    ),
 )
 
 SUFFICIENT: dict[str, frozenset[KeyScope]] = {

@@ -27,6 +27,29 @@ class KeyScope(StrEnum):
     has it, and who has it has no other."""
 
 
+@dataclass(frozen=True)
+class ProjectLimits:
+    """What a project may use; None leaves it to the operator's settings, or without a limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    queued_jobs: int | None = None
+    """Fine-tuning jobs that have not begun to train, paused ones included."""
+    stored_bytes: int | None = None
+    """Of files."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A tenant, as its organisation's administrators see it."""
+
+    id: str
+    name: str
+    created_at: float
+    archived_at: float | None
+    limits: ProjectLimits
+
+
 PROJECT_SCOPES = frozenset(KeyScope) - {KeyScope.ADMIN}
 
 
@@ -37,6 +60,7 @@ class Principal:
     scope: Scope
     key_id: str
     scopes: frozenset[KeyScope] = frozenset({KeyScope.ALL})
+    limits: ProjectLimits = ProjectLimits()
     use_is_old: bool = False
     """The key's last use was noted more than a minute ago, or never."""
 

@@ -3,10 +3,11 @@
 from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from service.core.database import database_now
-from service.core.domain.access import ApiKey, KeyScope, Principal, Scope
+from service.core.domain.access import ApiKey, KeyScope, Principal, ProjectLimits, Scope
 from service.core.errors import NotFound
 from service.core.ids import new_organization_id, new_project_id
 from service.core.repositories.keys import KeyRepository, scopes_from, to_key, usable_key
+from service.core.repositories.projects import limits_from
 from service.core.tables import api_keys, organizations, projects
 
 _DEFAULT_PROJECT = "default"
@@ -65,6 +66,11 @@ class AccessRepository:
             raise NotFound(f"no project {project_id!r}")
         return scope
 
+    def limits_of_project(self, project_id: str) -> ProjectLimits:
+        """Of a project that there is."""
+        query = select(projects).where(projects.c.id == project_id)
+        return limits_from(self._connection.execute(query).one())
+
     def _scope(self, condition: object) -> Scope | None:
         row = self._connection.execute(
             select(organizations.c.id, organizations.c.slug, projects.c.id.label("project_id"))
@@ -111,6 +117,10 @@ class AccessRepository:
                 api_keys.c.scopes,
                 or_(used.is_(None), used < database_now() - _NOTE_USE_SECONDS).label("use_is_old"),
                 projects.c.id.label("project_id"),
+                projects.c.requests_per_minute,
+                projects.c.tokens_per_minute,
+                projects.c.queued_jobs,
+                projects.c.stored_bytes,
                 organizations.c.id.label("organization_id"),
                 organizations.c.slug,
             )
@@ -124,6 +134,7 @@ class AccessRepository:
             Scope(row.organization_id, row.slug, row.project_id),
             key_id=row.id,
             scopes=scopes_from(row.scopes),
+            limits=limits_from(row),
             use_is_old=bool(row.use_is_old),
         )
 

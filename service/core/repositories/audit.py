@@ -1,14 +1,16 @@
 """The audit log: append-only, written in the transaction of the change it records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
 
 from service.core.database import database_now
 from service.core.domain.access import Principal
 from service.core.domain.audit import AuditContent, AuditEntry, ChainHead
 from service.core.ids import new_audit_id
+from service.core.repositories.paging import Page, fetch_page
 from service.core.tables import audit, projects
 
 _ROWS_AT_ONCE = 1000
@@ -54,6 +56,62 @@ def record(
         .where(projects.c.id == project_id)
         .values(audit_entries=content.number, audit_head=hash_)
     )
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which entries are wanted; None is all."""
+
+    actions: Sequence[str] | None = None
+    actors: Sequence[str] | None = None
+    project_ids: Sequence[str] | None = None
+    subject_ids: Sequence[str] | None = None
+    after: float | None = None
+    """Seconds since 1970; at this moment or later."""
+    before: float | None = None
+    """Earlier than this moment."""
+
+
+class AuditRepository:
+    """The entries of all projects of an organisation."""
+
+    def __init__(self, connection: Connection, organization_id: str) -> None:
+        self._connection = connection
+        own = select(projects.c.id).where(projects.c.organization_id == organization_id)
+        self._own = audit.c.project_id.in_(own)
+
+    def list(
+        self, wanted: AuditFilter, *, after: str | None, before: str | None, limit: int
+    ) -> Page[AuditEntry]:
+        """Newest first: what follows `after`, or the last ones ahead of `before`.
+
+        Raises InvalidCursor.
+        """
+        page = fetch_page(
+            self._connection,
+            audit,
+            and_(self._own, *_conditions(wanted)),
+            after=after if before is None else before,
+            limit=limit,
+            to_domain=to_entry,
+            ascending=before is not None,
+        )
+        return page if before is None else Page(page.items[::-1], page.has_more)
+
+
+def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
+    for column, values in (
+        (audit.c.action, wanted.actions),
+        (audit.c.actor, wanted.actors),
+        (audit.c.project_id, wanted.project_ids),
+        (audit.c.subject_id, wanted.subject_ids),
+    ):
+        if values is not None:
+            yield column.in_(values)
+    if wanted.after is not None:
+        yield audit.c.created_at >= wanted.after
+    if wanted.before is not None:
+        yield audit.c.created_at < wanted.before
 
 
 class ChainRepository:
