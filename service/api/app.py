@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from service.api import error_handlers
 from service.api.aliases.routes import router as aliases
+from service.api.audit_logs.routes import router as audit_logs
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.classify.routes import router as classify
@@ -27,10 +28,12 @@ from service.api.idempotency import IdempotencyKeys
 from service.api.imports.routes import router as imports
 from service.api.integrations.routes import router as integrations
 from service.api.internal.routes import router as internal
+from service.api.keys.routes import router as keys
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.permissions.routes import router as permissions
 from service.api.previews.routes import router as previews
+from service.api.projects.routes import router as projects
 from service.api.reports.routes import router as reports
 from service.api.resources import Resources, State
 from service.api.stored_completions.routes import router as stored_completions
@@ -91,6 +94,9 @@ def create_app(settings: Settings) -> FastAPI:
         batches,
         webhooks,
         integrations,
+        projects,
+        keys,
+        audit_logs,
         internal,
         health,
     ):

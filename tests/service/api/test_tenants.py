@@ -18,7 +18,7 @@ ROUTES = sorted(
     (method.upper(), path)
     for path, operations in create_app(Settings()).openapi()["paths"].items()
     for method in operations
-    if "{" in path
+    if "{" in path and not path.startswith("/v1/organization/")  # test_organization.py
 )
 
 BODIES: dict[str, dict[str, object]] = {
