@@ -14,14 +14,12 @@ from jobs.methods.loop import train
 from jobs.methods.method import Measurement, Plan, Run, TokenObjective, TrainingMethod
 from jobs.methods.reporting import StepReport
 from jobs.methods.seeds import derived_seed
-from service.core.datasets import RowKind
 from service.core.engine_protocol import RowLoss
 
 
 class Unsupervised(TrainingMethod):
     """Rows are texts."""
 
-    kind = RowKind.TEXT
     minimum_examples = 1
 
     def __init__(self, replay_ratio: float = 0.0) -> None:

@@ -29,7 +29,13 @@ def finish(api: RunningApi, tenant: Tenant, report_id: str) -> None:
     for line in range(1, 4):
         report.add(Finding(line, "invalid_json", Severity.ERROR, "is not JSON", "repair it"))
     report.add(Finding(None, "odd", Severity.INFO, "The file is odd", ""))
-    result = {"base": FAKE_BASE.name, "kind": "text", "report": report.to_json()}
+    limit = {"tokens": 1024, "over_length": "error"}
+    result = {
+        "base": FAKE_BASE.name,
+        "kind": "text",
+        "limit": limit,
+        "report": report.to_json(),
+    }
     with api.database.transaction() as connection:
         operations = OperationRepository(connection, tenant.principal.scope)
         operations.succeed(report_id, result)
@@ -43,7 +49,7 @@ def test_a_report_is_asked_for_at_upload(api: RunningApi, tenant: Tenant, file_i
             OperationKind.FILE_REPORT, subject=file_id, after=None, limit=9
         ).items
 
-    assert report.request == {"base": None, "kind": None}
+    assert report.request == {"base": None, "kind": None, "hyperparameters": {}}
 
 
 def test_a_report_is_shown_in_pages(
@@ -59,8 +65,8 @@ def test_a_report_is_shown_in_pages(
     assert (shown["id"], shown["status"]) == (waiting["id"], "succeeded")
     result = shown["result"]
     assert result["counts"] == [
-        {"code": "invalid_json", "severity": "error", "count": 3},
-        {"code": "odd", "severity": "info", "count": 1},
+        {"code": "invalid_json", "severity": "error", "count": 3, "lines": [1, 2, 3]},
+        {"code": "odd", "severity": "info", "count": 1, "lines": []},
     ]
     assert (result["methods"], result["errors"]) == (["unsupervised"], 3)
     assert result["findings"][0] == {
