@@ -153,11 +153,11 @@ def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
 
 
 def _check_same_rows(validated: DataFacts, found: DataFacts) -> None:
-    """Files and limits are those of the validation; only a base whose text an operator has changed
-    since can make other tokens of them. Raises TrainingFailed."""
+    """Files and limits are those of the validation; so only a changed object or a base whose text
+    is another by now makes other tokens of them. Raises TrainingFailed."""
     if (validated.examples, validated.tokens) != (found.examples, found.tokens):
         raise TrainingFailed(
             f"The training file has {found.examples} examples with {found.tokens} tokens, and had "
-            f"{validated.examples} with {validated.tokens} when it was validated: the base's "
-            "template or tokenizer is another one by now. Create the job again."
+            f"{validated.examples} with {validated.tokens} when it was validated: what is stored, "
+            "or the base's template or tokenizer, has changed since. Create the job again."
         )

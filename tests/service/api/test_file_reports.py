@@ -1,5 +1,7 @@
 """The report on a file, asked for at upload and shown in pages."""
 
+from typing import Any
+
 import httpx2
 import pytest
 
@@ -95,16 +97,30 @@ def test_another_method_is_another_report(
     assert dpo == reward != plain
 
 
+def test_another_limit_is_another_report_and_a_jobs_default_is_none(
+    http: httpx2.Client, file_id: str
+) -> None:
+    path = f"/v1/files/{file_id}/report"
+    plain = http.get(path).json()["id"]
+    default = http.get(path, params={"over_length": "error"}).json()["id"]
+    limited = {"max_seq_length": 64, "over_length": "skip"}
+    skipping, again = (http.get(path, params=limited).json()["id"] for _ in range(2))
+
+    assert default == plain != skipping == again
+
+
 @pytest.mark.parametrize(
     ("params", "status", "param"),
     [
         ({"method": "magic"}, 400, "method"),
         ({"model": "unknown"}, 404, "model"),
         ({"limit": 0}, 400, "limit"),
+        ({"max_seq_length": 7}, 400, "max_seq_length"),
+        ({"over_length": "cut"}, 400, "over_length"),
     ],
 )
 def test_what_does_not_exist_is_refused(
-    http: httpx2.Client, file_id: str, params: dict[str, str], status: int, param: str
+    http: httpx2.Client, file_id: str, params: dict[str, Any], status: int, param: str
 ) -> None:
     answer = http.get(f"/v1/files/{file_id}/report", params=params)
 
