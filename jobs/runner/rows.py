@@ -28,7 +28,7 @@ def example_of(row: Row, encoded: EncodedRow) -> Example:
             return Example(rows, labels=row.labels, is_multi_label=row.is_multi)
         case ReinforcementRow():
             rows = (_token_row(row.line, encoded["row"]),)
-            return Example(rows, item=row.item, messages=row.messages)
+            return Example(rows, item=row.item, messages=row.messages, tools=row.tools)
     return Example((_token_row(row.line, encoded["row"]),))
 
 

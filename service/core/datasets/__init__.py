@@ -6,6 +6,7 @@ from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.fitting import LengthLimit
 from service.core.datasets.guessing import guess_kind
 from service.core.datasets.lines import numbered_lines
+from service.core.datasets.parsing.tools import read_tools
 from service.core.datasets.reader import read_rows
 from service.core.datasets.report import Report, invalid_file
 from service.core.datasets.rows import (
@@ -43,4 +44,5 @@ __all__ = [
     "invalid_file",
     "numbered_lines",
     "read_rows",
+    "read_tools",
 ]
