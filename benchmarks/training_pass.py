@@ -25,7 +25,8 @@ from service.engine.bases.prepare import PreparedBase
 from service.engine.runner import BaseRunner
 from service.engine.threads import limit_torch_threads
 from service.engine.training.model import TrainedModel
-from service.engine.training.passes import PassPart, measure_and_differentiate
+from service.engine.training.pass_parts import PassPart
+from service.engine.training.passes import measure_and_differentiate
 
 _ROWS = Path(__file__).parent.parent / "examples" / "support_desk" / "train.jsonl"
 

@@ -169,14 +169,6 @@ class AdapterSink(Protocol):
         delta shares is returned with the key where it lies.
         """
 
-    def store_model(
-        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase
-    ) -> tuple[StoredFile, ...]:
-        """Write a plain Hugging Face folder under `{key_prefix}model/`.
-
-        Raises StorageUnavailable.
-        """
-
     def store_state(
         self, key_prefix: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
     ) -> tuple[StoredFile, ...]:

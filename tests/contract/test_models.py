@@ -3,10 +3,13 @@
 import openai
 import pytest
 
+from service.core.domain.jobs import StartPoint
+from service.core.domain.models import Delta
 from service.core.object_keys import job_prefix
 from service.core.storage import ObjectStore
 from tests.fakes.engine import FAKE_BASE, FAKE_EMBEDDER, FakeEngine
 from tests.running_api import RunningApi, Tenant
+from tests.service.core.builders import add_job
 
 BASE = FAKE_BASE.name
 
@@ -65,6 +68,21 @@ def test_a_deleted_model_takes_its_checkpoints_and_objects_along(
             sdk.models.retrieve(gone)
 
 
+def test_objects_that_a_job_started_from_stay_for_the_models_that_share_them(
+    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant, object_store: ObjectStore
+) -> None:
+    name = f"ft:{BASE}:o::{tenant.principal.key_id}"
+    scope = tenant.principal.scope
+    folder = f"{job_prefix(scope.project_id, api.publish_model(tenant, name, 'd' * 64))}e1/step-3/"
+    object_store.put_bytes(f"{folder}overlay.safetensors", b"shared")
+    with api.database.transaction() as connection:
+        add_job(connection, scope, base=BASE, start=StartPoint(name, Delta(folder, "d" * 64)))
+
+    assert sdk.models.delete(name).deleted
+
+    assert object_store.get_bytes(f"{folder}overlay.safetensors") == b"shared"
+
+
 def test_a_name_with_a_slash_is_a_name_and_no_other_address(sdk: openai.OpenAI) -> None:
     for call in (sdk.models.retrieve, sdk.models.delete):
         with pytest.raises(openai.NotFoundError) as caught:
@@ -90,16 +108,3 @@ def test_a_checkpoint_is_not_deleted_alone(
 
     with pytest.raises(openai.BadRequestError):
         sdk.models.delete(f"{name}:ckpt-step-3")
-
-
-def test_training_from_a_tuned_model_is_refused_by_name(
-    sdk: openai.OpenAI, api: RunningApi, tenant: Tenant
-) -> None:
-    name = f"ft:{BASE}:o::{tenant.principal.key_id}"
-    api.publish_model(tenant, name, "d" * 64)
-    file = sdk.files.create(file=("rows.jsonl", b"{}"), purpose="fine-tune")
-
-    with pytest.raises(openai.BadRequestError) as caught:
-        sdk.fine_tuning.jobs.create(model=name, training_file=file.id)
-
-    assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "model")

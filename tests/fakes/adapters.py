@@ -13,7 +13,6 @@ from safetensors.torch import save
 from service.core.engine_protocol import DeltaRef, ResumePoint, StoredFile
 from service.core.errors import AdapterCorrupt, ServiceError, StorageUnavailable
 from service.core.manifest import ManifestFile
-from service.engine.export.hf_folder import hugging_face_files
 from service.engine.export.sink import delta_files
 from service.engine.parts import AdapterWeights, DeltaWeights, LoadedBase, TrainingState
 
@@ -141,13 +140,6 @@ class FakeAdapterSink:
             *(self._put(key_prefix, f"adapter/{name}", content) for name, content in files.items()),
             *shared,
         )
-
-    def store_model(
-        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase
-    ) -> tuple[StoredFile, ...]:
-        self._check()
-        files = hugging_face_files(base, delta)
-        return tuple(self._put(key_prefix, f"model/{name}", content) for name, content in files)
 
     def store_state(
         self, key_prefix: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]

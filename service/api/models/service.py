@@ -51,7 +51,8 @@ class ModelService:
         raise model_not_found(*meanings)
 
     def delete(self, principal: Principal, name: str) -> None:
-        """Forget a tuned model with its checkpoints, then delete what its job or import stored.
+        """Forget a tuned model with its checkpoints, then delete what its job or import stored,
+        unless a job started from it: other models may share its files.
 
         Raises ModelNotFound, Forbidden for a base, and InvalidRequest for a checkpoint or an alias.
         """
@@ -64,13 +65,17 @@ class ModelService:
                     f"{name!r} is a checkpoint; it is deleted with its model.", param="model"
                 )
             _check_no_alias(connection, principal.scope, name)
-            model = ModelRepository(connection, principal.scope).delete(name)
+            models = ModelRepository(connection, principal.scope)
+            model = models.delete(name)
+            prefix = (
+                job_prefix(model.project_id, model.job_id)
+                if model.job_id
+                else origin_prefix(model.delta.key)
+            )
+            is_built_upon = models.is_built_upon(prefix)
             record(connection, principal, "model.deleted", name)
-        self._delete_objects(
-            job_prefix(model.project_id, model.job_id)
-            if model.job_id
-            else origin_prefix(model.delta.key)
-        )
+        if not is_built_upon:
+            self._delete_objects(prefix)
 
     def _delete_objects(self, prefix: str) -> None:
         """No row points below the prefix any more; what stays behind costs space, nothing else."""

@@ -63,6 +63,7 @@ class Policy(Message):
     Σ weight · (−min(ratio · A, clip(ratio) · A) + kl_coefficient · k3
                 + value_coefficient · ½ max((v − R)², (clipped v − R)²)),
     ratio = exp(log p − old), k3 = exp(ref − log p) − (ref − log p) − 1 (Schulman 2020).
+    Computed without dropout, so that the ratio is 1 before the first step.
     """
 
     type: Literal["policy"] = "policy"

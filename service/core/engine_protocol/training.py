@@ -122,10 +122,9 @@ class Save(Message):
     op: Literal["save"] = "save"
     seq: int = Field(ge=1)
     name: str = Field(pattern=r"^step-[0-9]{6,}$")
-    parts: tuple[Literal["adapter", "state", "model"], ...] = ("adapter",)
+    parts: tuple[Literal["adapter", "state"], ...] = ("adapter",)
     """adapter: the delta's files under `{prefix}{name}/adapter/`. state: weights and optimizer
-    moments under `{prefix}{name}/state/`, enough to go on. model: the whole model under
-    `{prefix}{name}/model/`, a folder that transformers loads by itself."""
+    moments under `{prefix}{name}/state/`, enough to go on."""
     temperature: float = Field(1.0, gt=0)
     """Divides a classification head's logits wherever it is served (Guo et al. 2017)."""
 

@@ -81,6 +81,13 @@ class ModelRepository:
             CheckpointRepository(self._connection, self._scope).delete_of_job(model.job_id)
         return model
 
+    def is_built_upon(self, prefix: str) -> bool:
+        """Whether a job of any project started from what lies below the prefix of the object store:
+        what it stored may share files with it."""
+        key = jobs.c.start_from["delta"]["key"].as_string()
+        found = select(jobs.c.id).where(key.startswith(prefix, autoescape=True)).limit(1)
+        return self._connection.execute(found).first() is not None
+
     def find_on_embedder(self, name: str) -> tuple[EmbeddingModel, Delta] | None:
         """A head that was tuned on an embedding model, and that model; None for any other name."""
         for meaning in self._registry.meanings(name, self._scope):

@@ -8,7 +8,7 @@ from safetensors.torch import save
 
 from service.core.engine_protocol import StoredFile
 from service.core.storage import ObjectStore
-from service.engine.export.hf_folder import hugging_face_files
+from service.engine.export.hf_folder import OVERLAY_NAME, hugging_face_files, is_whole
 from service.engine.export.model_card import model_card
 from service.engine.export.peft_files import adapter_config, adapter_tensors
 from service.engine.parts import DeltaWeights, HeadWeights, LoadedBase
@@ -36,14 +36,6 @@ class ObjectStoreSink:
         )
         return (*self._store_all(key_prefix, written), *shared)
 
-    def store_model(
-        self, key_prefix: str, delta: DeltaWeights, *, base: LoadedBase
-    ) -> tuple[StoredFile, ...]:
-        return tuple(
-            self._store_one(key_prefix, f"model/{name}", content)
-            for name, content in hugging_face_files(base, delta)
-        )
-
     def store_state(
         self, key_prefix: str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
     ) -> tuple[StoredFile, ...]:
@@ -65,8 +57,10 @@ def delta_files(delta: DeltaWeights, base: LoadedBase, *, job: str, step: int) -
     """By name, below the delta's folder; none of a part whose files are shared."""
     card = model_card(delta, base=base.name, job=job, step=step)
     files: dict[str, bytes] = {"README.md": card.encode()}
-    if delta.overlay is not None and "overlay.safetensors" not in delta.files:
-        files["overlay.safetensors"] = save(_plain(delta.overlay.tensors), metadata=_FORMAT)
+    if delta.overlay is not None and OVERLAY_NAME not in delta.files:
+        if is_whole(delta.overlay, base):
+            files |= hugging_face_files(delta.overlay, base)
+        files[OVERLAY_NAME] = save(_plain(delta.overlay.tensors), metadata=_FORMAT)
     if delta.adapter is not None and "adapter_model.safetensors" not in delta.files:
         tensors = adapter_tensors(delta.adapter)
         files["adapter_config.json"] = adapter_config(delta.adapter, base)

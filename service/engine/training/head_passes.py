@@ -5,9 +5,8 @@ import torch
 from service.core.engine_protocol import BradleyTerry, Classification, Loss, Report
 from service.core.errors import InvalidRequest
 from service.engine.training.features import FeatureCache
-from service.engine.training.head_inputs import HeadDropout
 from service.engine.training.losses import Measured, apply_loss
-from service.engine.training.passes import PartOutcome, PassPart
+from service.engine.training.pass_parts import PartOutcome, PassPart
 from service.engine.training.reports import report_rows
 
 
@@ -37,7 +36,7 @@ def _compute(part: PassPart, features: FeatureCache, *, differentiate: bool) -> 
     assert head is not None
     x = features.get([row.tokens for row in part.rows])
     ones = [1] * len(part.rows)
-    keys = HeadDropout(part.seed, part.step) if differentiate else None
+    keys = part.head_dropout if differentiate else None
     scores = head.head.apply(
         part.model.head_tensors, x, keys.masks(head, part.rows, ones) if keys else None
     )

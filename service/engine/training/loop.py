@@ -25,7 +25,7 @@ from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.training.head_passes import check_reads_head
 from service.engine.training.losses import check_rows
-from service.engine.training.passes import PartOutcome
+from service.engine.training.pass_parts import PartOutcome
 from service.engine.training.reports import first_not_finite
 from service.engine.training.sampling import SampleRun
 from service.engine.training.saving import Storing, take_snapshot
@@ -157,8 +157,14 @@ class TrainingLoop:
             check_reads_head(command.loss, report)
         if isinstance(command, Forward) and command.at_start and {"values", "scores"} & {*report}:
             raise InvalidRequest("'at_start' reports no values and scores: a head has only its own")
-        limit = self._limits.micro_batch_tokens
-        session.computation = Computation.begin(command, session.reads, limit)
+        session.computation = Computation.begin(
+            command,
+            session.reads,
+            self._limits.micro_batch_tokens,
+            # A head alone reads features of rows apart, and dropout is each row's own.
+            share=session.features is None
+            and (isinstance(command, Forward) or not session.model.dropout),
+        )
 
     def _run_pass(self, shares: Sequence[Share]) -> None:
         try:

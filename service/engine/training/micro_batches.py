@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.core.engine_protocol import TrainingRow
+from service.engine.training.packing import packed_tokens
 
 
 @dataclass(frozen=True)
@@ -14,19 +15,23 @@ class MicroBatch:
     indices: tuple[int, ...]
     """Where the rows stood in their command."""
 
+    share: bool = False
+    """Whether what its rows begin with in common is computed once."""
+
     @property
     def tokens(self) -> int:
-        return sum(len(row.tokens) for row in self.rows)
+        """Computed in its pass."""
+        return packed_tokens([row.tokens for row in self.rows], share=self.share)
 
     def cut(self, limit_tokens: int) -> "list[MicroBatch]":
         """Its rows in smaller ones, each with the places of its rows in the command."""
         return [
-            MicroBatch(part.rows, tuple(self.indices[i] for i in part.indices))
-            for part in cut(self.rows, limit_tokens)
+            MicroBatch(part.rows, tuple(self.indices[i] for i in part.indices), self.share)
+            for part in cut(self.rows, limit_tokens, share=self.share)
         ]
 
 
-def cut(rows: Sequence[TrainingRow], limit_tokens: int) -> list[MicroBatch]:
+def cut(rows: Sequence[TrainingRow], limit_tokens: int, *, share: bool = False) -> list[MicroBatch]:
     """Fill micro-batches up to the limit with whole groups, in order of appearance.
 
     A group longer than the limit forms its own.
@@ -35,12 +40,11 @@ def cut(rows: Sequence[TrainingRow], limit_tokens: int) -> list[MicroBatch]:
     for index, row in enumerate(rows):
         groups.setdefault(row.group, []).append(index)
     batches: list[list[int]] = []
-    room = 0
     for members in groups.values():
-        size = sum(len(rows[i].tokens) for i in members)
-        if not batches or size > room:
-            batches.append([])
-            room = limit_tokens
-        batches[-1] += members
-        room -= size
-    return [MicroBatch(tuple(rows[i] for i in batch), tuple(batch)) for batch in batches]
+        together = [*batches[-1], *members] if batches else []
+        size = packed_tokens([rows[i].tokens for i in together], share=share)
+        if together and size <= limit_tokens:
+            batches[-1] = together
+        else:
+            batches.append(list(members))
+    return [MicroBatch(tuple(rows[i] for i in batch), tuple(batch), share) for batch in batches]

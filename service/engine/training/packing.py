@@ -82,6 +82,12 @@ class ShareGroup:
         return self.prefix_length * (len(self.members) - 1)
 
 
+def packed_tokens(rows: Sequence[Tokens], *, share: bool) -> int:
+    """How many tokens `Packing.add` would make of them."""
+    saved = sum(group.saved for group in share_groups(rows)) if share and rows else 0
+    return sum(map(len, rows)) - saved
+
+
 def share_groups(rows: Sequence[Tokens]) -> list[ShareGroup]:
     """The way to divide the rows that saves most tokens when a row may share one beginning.
 

@@ -6,76 +6,21 @@ own rows of one tensor, which goes back through the base once. Rows are selected
 by a mask, so one job's NaN stays its own.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
-from service.core.engine_protocol import CrossEntropy, HeadSpec, Loss, Report, RowLoss, TrainingRow
+from service.core.engine_protocol import CrossEntropy
 from service.engine.attention import PackedRows
-from service.engine.fused import TokenScores
 from service.engine.layers import RowDropout, TrainedRuns
 from service.engine.runner import BaseRunner, PackedBatch
-from service.engine.training.head_inputs import HeadDropout, HeadOutputs, score_rows, value_tokens
-from service.engine.training.losses import (
-    Measured,
-    Needs,
-    Shares,
-    apply_loss,
-    score_and_differentiate,
-    score_tokens,
-)
-from service.engine.training.model import TrainedModel
+from service.engine.training.computed import Computed
+from service.engine.training.losses import score_and_differentiate, score_tokens
 from service.engine.training.packing import Packing
-from service.engine.training.places import PartPlaces, PartRead, Places, locate
+from service.engine.training.pass_parts import PartOutcome, PassPart
+from service.engine.training.places import PartRead, Places, locate
 from service.engine.training.random_keys import generator
-from service.engine.training.reports import report_rows
-from service.engine.training.weights import RowWeights
-
-_CROSS_ENTROPY = CrossEntropy()
-
-
-@dataclass(frozen=True)
-class PassPart:
-    """One job's rows in a pass. They have been checked against the loss."""
-
-    model: TrainedModel
-    rows: tuple[TrainingRow, ...]
-    normalizer: float
-    seed: int
-    step: int
-    loss: Loss = _CROSS_ENTROPY
-    report: tuple[Report, ...] = ()
-    at_start: bool = False
-    """Computed with the weights that the job began with."""
-
-    @property
-    def used(self) -> RowWeights:
-        """What its rows are computed with."""
-        return self.model.at_start if self.at_start else self.model.now
-
-    @property
-    def tokens(self) -> int:
-        return sum(len(row.tokens) for row in self.rows)
-
-    @property
-    def spec(self) -> HeadSpec | None:
-        """Of the head, if there is one."""
-        return None if self.model.head is None else self.model.head.head.spec
-
-    @property
-    def needs(self) -> Needs:
-        return Needs.of(self.loss, self.report, self.spec)
-
-
-@dataclass(frozen=True)
-class PartOutcome:
-    """What a pass found for one job."""
-
-    losses: list[RowLoss]
-    """In the order of the rows."""
-    gradients: Sequence[torch.Tensor] | None = None
-    """Of the model's leaves; None where nothing was differentiated."""
 
 
 def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
@@ -91,7 +36,7 @@ def measure(runner: BaseRunner, parts: Sequence[PassPart]) -> list[PartOutcome]:
             with_entropy=_wants_entropy(parts),
         )
         return [
-            PartOutcome(_Computed.of(part, own, states, scores, with_dropout=False).report())
+            PartOutcome(Computed.of(part, own, states, scores, with_dropout=False).report())
             for part, own in zip(parts, places.parts, strict=True)
         ]
 
@@ -118,7 +63,7 @@ def measure_and_differentiate(runner: BaseRunner, parts: Sequence[PassPart]) -> 
 
 def _differentiate_losses(
     runner: BaseRunner, parts: Sequence[PassPart], places: Places, states: torch.Tensor
-) -> "tuple[torch.Tensor, list[torch.Tensor], list[_Computed]]":
+) -> tuple[torch.Tensor, list[torch.Tensor], list[Computed]]:
     """The gradient of all losses with respect to the gathered states and to what the vocabulary's
     head trains; and what was computed on the way."""
     head, tokens = runner.loss_head, states[: places.tokens]
@@ -130,107 +75,13 @@ def _differentiate_losses(
     computed = []
     for part, own in zip(parts, places.parts, strict=True):
         with torch.enable_grad():
-            one = _Computed.of(part, own, states, scores, with_dropout=True)
+            one = Computed.of(part, own, states, scores, with_dropout=True)
         one.follow_back(gradient, factors)
         computed.append(one)
     if head.trained and not all(isinstance(part.loss, CrossEntropy) for part in parts):
         # Its gradient is a sum over positions, whose factors are known only now.
         _, (_, *of_head) = score_and_differentiate(head, tokens, targets, factors)
     return gradient, of_head, computed
-
-
-@dataclass
-class _Computed:
-    """One job's loss, with the numbers that it was computed from."""
-
-    part: PassPart
-    places: PartPlaces
-    found: Measured
-    shares: Shares
-    head: HeadOutputs | None
-    of_head: dict[int, torch.Tensor] = field(default_factory=dict)
-    """Gradients of the head's tensors, by their identity."""
-
-    @classmethod
-    def of(
-        cls,
-        part: PassPart,
-        places: PartPlaces,
-        states: torch.Tensor,
-        scores: TokenScores,
-        *,
-        with_dropout: bool,
-    ) -> "_Computed":
-        """Autograd follows the loss if the caller's gradient mode says so, to the job's own
-        log-probabilities and states."""
-        own, device = scores.part(places.tokens), states.device
-        logprobs = -own.nll
-        if torch.is_grad_enabled():
-            logprobs.requires_grad_()
-        head = _apply_head(part, places, states, with_dropout=with_dropout)
-        found = Measured(
-            rows=part.rows,
-            row_of=torch.tensor(places.row_of, dtype=torch.long, device=device),
-            weights=torch.tensor(places.weights, dtype=Measured.precise(device), device=device),
-            logprobs=logprobs,
-            is_correct=own.is_correct,
-            entropy=own.entropy if part.needs.entropy else None,
-            values=head.outputs if head and part.needs.values else None,
-            scores=head.outputs if head and part.needs.scores else None,
-        )
-        return cls(part, places, found, apply_loss(part.loss, part.spec, found), head)
-
-    def follow_back(self, gradient: torch.Tensor, factors: torch.Tensor) -> None:
-        """Put the job's share of the gradient into its own rows.
-
-        Its tokens' rows hold the gradients of their nll; `factors` becomes what they were scaled
-        by.
-        """
-        if isinstance(self.part.loss, CrossEntropy):
-            return  # the factors were known before
-        total = self.shares.loss.sum() / self.part.normalizer
-        wanted = [self.found.logprobs, *(self.head.wanted if self.head else ())]
-        of_logprobs, *of_head = torch.autograd.grad(
-            total, wanted, allow_unused=True, materialize_grads=True
-        )
-        tokens = self.places.tokens
-        factors[tokens] = -of_logprobs
-        gradient[tokens] *= factors[tokens, None]
-        if self.head is not None:
-            gradient[self.head.place] += of_head[0]
-            tensors = self.part.model.head_tensors.values()
-            self.of_head = {id(x): g for x, g in zip(tensors, of_head[1:], strict=True)}
-
-    @property
-    def base_leaves(self) -> list[torch.Tensor]:
-        """What the job trains and the pass over the base reaches."""
-        heads = {id(tensor) for tensor in self.part.model.head_tensors.values()}
-        return [leaf for leaf in self.part.model.weights.leaves if id(leaf) not in heads]
-
-    def gradients(self, of_base: Iterator[torch.Tensor]) -> list[torch.Tensor]:
-        """Of the model's leaves, in their order; takes those of `base_leaves` from the front."""
-        heads = {id(tensor): tensor for tensor in self.part.model.head_tensors.values()}
-        return [
-            self.of_head.get(id(leaf), torch.zeros_like(leaf))
-            if id(leaf) in heads
-            else next(of_base)
-            for leaf in self.part.model.weights.leaves
-        ]
-
-    def report(self) -> list[RowLoss]:
-        return report_rows(self.found, self.shares, self.places.counts, self.part.report)
-
-
-def _apply_head(
-    part: PassPart, places: PartPlaces, states: torch.Tensor, *, with_dropout: bool
-) -> HeadOutputs | None:
-    head = part.model.head
-    if head is None or not (part.needs.values or part.needs.scores):
-        return None
-    keys = HeadDropout(part.seed, part.step) if with_dropout else None
-    if part.needs.values:
-        return value_tokens(head, states, places.tokens, part.rows, places.counts, keys)
-    return score_rows(head, states, places.pooled, part.rows, places.lengths, keys)
 
 
 @dataclass(frozen=True)
@@ -249,7 +100,7 @@ class _Packed:
         """Rows share their beginnings within a job, unless each row's dropout is its own."""
         packing, tokens, read = Packing(), [], []
         for part in parts:
-            share = not (with_dropout and part.model.dropout)
+            share = not (with_dropout and part.dropout)
             tokens.append(packing.add([row.tokens for row in part.rows], share=share))
             own = packing.places[len(packing.places) - len(part.rows) :]
             read.append(PartRead(part.rows, own, part.needs, part.spec))
@@ -274,7 +125,7 @@ class _Packed:
 
 
 def _dropout(part: PassPart, device: torch.device) -> RowDropout | None:
-    probability = part.model.dropout
+    probability = part.dropout
     if not probability:
         return None
     generators = [

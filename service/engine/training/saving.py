@@ -16,12 +16,9 @@ def take_snapshot(session: Session, command: Save, sink: AdapterSink) -> Storing
     prefix = f"{request.key_prefix}{command.name}/"
     step = int(command.name.removeprefix("step-"))
     writers: list[Storing] = []
-    if "adapter" in command.parts or "model" in command.parts:
+    if "adapter" in command.parts:
         id = f"{request.job}-{command.name}"
         delta = session.model.snapshot(id, temperature=command.temperature)
-    if "model" in command.parts:
-        writers.append(lambda: sink.store_model(prefix, delta, base=base))
-    if "adapter" in command.parts:
         writers.append(
             lambda: sink.store_delta(prefix, delta, base=base, job=request.job, step=step)
         )

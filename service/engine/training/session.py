@@ -53,7 +53,12 @@ class Computation:
 
     @classmethod
     def begin(
-        cls, command: Forward | ForwardBackward, reads: Reads, limit_tokens: int
+        cls,
+        command: Forward | ForwardBackward,
+        reads: Reads,
+        limit_tokens: int,
+        *,
+        share: bool,
     ) -> "Computation":
         """Check the rows and cut them.
 
@@ -69,7 +74,7 @@ class Computation:
                 )
             if not all(0 <= token < reads.vocabulary for token in row.tokens):
                 raise InvalidRequest(f"line {row.line} holds a token that the base does not know")
-        remaining = deque(cut(command.rows, limit_tokens))
+        remaining = deque(cut(command.rows, limit_tokens, share=share))
         return cls(command, remaining, [None] * len(command.rows), time.monotonic())
 
     def finish_micro_batch(self, losses: list[RowLoss]) -> None:

@@ -7,12 +7,8 @@ from service.core.engine_protocol import Forward
 from service.engine.runner import BaseRunner
 from service.engine.training.head_passes import measure_and_differentiate_head, measure_head
 from service.engine.training.micro_batches import MicroBatch
-from service.engine.training.passes import (
-    PartOutcome,
-    PassPart,
-    measure,
-    measure_and_differentiate,
-)
+from service.engine.training.pass_parts import PartOutcome, PassPart
+from service.engine.training.passes import measure, measure_and_differentiate
 from service.engine.training.session import Computation, Session
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from service.core.domain.access import Scope
-from service.core.domain.jobs import FineTuningJob
+from service.core.domain.jobs import FineTuningJob, StartPoint
 from service.core.domain.tunings import LoraTuningSpec
 from service.core.hyperparameters import Hyperparameters
 from service.core.ids import new_job_id, tuned_model_name
@@ -16,6 +16,7 @@ def add_job(
     *,
     base: str = "tiny",
     metadata: dict[str, str] | None = None,
+    start: StartPoint | None = None,
 ) -> FineTuningJob:
     """A job that is validating its files."""
     return JobRepository(connection, scope).add(
@@ -30,4 +31,5 @@ def add_job(
         tuning=LoraTuningSpec(),
         reserved_model_name=tuned_model_name(base, scope.organization, None),
         metadata=metadata,
+        start=start,
     )

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from service.engine.runner import BaseRunner
-from service.engine.training.passes import PartOutcome, measure_and_differentiate
+from service.engine.training.pass_parts import PartOutcome
+from service.engine.training.passes import measure_and_differentiate
 from tests.service.engine.fused.test_fused import losses, parts
 from tests.service.engine.generation.test_architectures import build
 from tests.service.engine.real_engine import as_base

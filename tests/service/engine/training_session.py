@@ -136,7 +136,7 @@ class Job:
             )
         )
 
-    def save(self, step: int, *, state: bool = False, model: bool = False) -> str:
+    def save(self, step: int, *, state: bool = False) -> str:
         """Returns the key prefix that it is stored under."""
         name = f"step-{step:06d}"
         self._expected += 1
@@ -144,7 +144,7 @@ class Job:
             Save(
                 seq=self._next(),
                 name=name,
-                parts=("adapter", *(["state"] if state else []), *(["model"] if model else [])),
+                parts=("adapter", "state") if state else ("adapter",),
             )
         )
         return f"{self.prefix}{name}/"

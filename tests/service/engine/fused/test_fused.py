@@ -17,12 +17,8 @@ from service.engine.runner import BaseRunner, PackedBatch
 from service.engine.training.beginning import begin
 from service.engine.training.losses import score_and_differentiate
 from service.engine.training.model import TrainedModel
-from service.engine.training.passes import (
-    PartOutcome,
-    PassPart,
-    measure,
-    measure_and_differentiate,
-)
+from service.engine.training.pass_parts import PartOutcome, PassPart
+from service.engine.training.passes import measure, measure_and_differentiate
 from service.engine.variants import Variants
 from tests.service.engine.generation.test_architectures import build
 from tests.service.engine.real_engine import BASE, as_base

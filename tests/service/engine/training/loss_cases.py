@@ -28,7 +28,7 @@ from service.engine.runner import BaseRunner
 from service.engine.training.head_part import HeadPart
 from service.engine.training.lora_part import LoraPart
 from service.engine.training.model import Start, TrainedModel
-from service.engine.training.passes import PassPart
+from service.engine.training.pass_parts import PassPart
 from service.engine.training.weights import RowWeights
 
 _LABELS = ("a", "b", "c")

@@ -40,6 +40,18 @@ def test_rows_fill_a_batch_in_their_order() -> None:
     assert [batch.indices for batch in cut(rows, 25)] == [(0, 1), (2, 3), (4,)]
 
 
+def test_a_batch_holds_more_rows_that_begin_alike() -> None:
+    system = tuple(range(100, 130))
+    rows = [
+        TrainingRow(line=i, group=i, tokens=(*system, *(5,) * i), weights=(0.0,) * (30 + i))
+        for i in range(1, 6)
+    ]
+
+    assert [batch.indices for batch in cut(rows, 45)] == [(0,), (1,), (2,), (3,), (4,)]
+    (shared,) = cut(rows, 45, share=True)
+    assert (shared.indices, shared.tokens) == ((0, 1, 2, 3, 4), 30 + 15)
+
+
 def test_what_does_not_fit_is_halved_once_and_keeps_its_places() -> None:
     rows = [make_row(line, group=line) for line in range(1, 9)]
     command = ForwardBackward(seq=1, step=0, normalizer=1, rows=tuple(rows))

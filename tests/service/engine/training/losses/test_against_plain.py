@@ -13,7 +13,8 @@ from torch import nn
 from service.core.engine_protocol import TrainingRow
 from service.engine.runner import BaseRunner
 from service.engine.training.losses import check_rows
-from service.engine.training.passes import PassPart, measure, measure_and_differentiate
+from service.engine.training.pass_parts import PassPart
+from service.engine.training.passes import measure, measure_and_differentiate
 from tests.service.engine.real_engine import as_base, load_tiny_model
 from tests.service.engine.training.loss_cases import CASES, Case
 from tests.service.engine.training.plain_losses import plain_losses
