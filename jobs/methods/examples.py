@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.core.batching import pack_sizes
-from service.core.datasets.rows import Message
+from service.core.datasets.rows import Message, Tool
 from service.core.engine_protocol import Extras, TrainingRow
 
 
@@ -57,7 +57,9 @@ class Example:
     item: Mapping[str, Any] | None = None
     """What graders may look up about a prompt …"""
     messages: tuple[Message, ...] = ()
-    """… and what it says."""
+    """… and what it says …"""
+    tools: tuple[Tool, ...] | None = None
+    """… with the tools that it offers."""
 
     @property
     def line(self) -> int:

@@ -13,14 +13,12 @@ from jobs.methods.loop import train
 from jobs.methods.method import Measurement, Plan, Run, TokenObjective, TrainingMethod
 from jobs.methods.reporting import StepReport
 from service.core.batching import choose_replayed
-from service.core.datasets import RowKind
 from service.core.engine_protocol import RowLoss
 
 
 class Unsupervised(TrainingMethod):
     """Rows are texts."""
 
-    kind = RowKind.TEXT
     minimum_examples = 1
 
     def __init__(self, replay_ratio: float = 0.0) -> None:

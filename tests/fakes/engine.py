@@ -81,6 +81,7 @@ class FakeEngine:
     `requests`: the last streams that were asked for.
     `artefacts`: its imports and exports, with knobs of their own.
     `calibrations`: what it says of its speed.
+    `classified`: every row that `classify` was asked about.
     `heads`: by delta digest, what `classify` answers with: see there.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
     `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
@@ -107,6 +108,7 @@ class FakeEngine:
         self.answers: dict[str, Sequence[int]] = dict(answers or {})
         self.failures: dict[str, ServiceError] = {}
         self.heads: dict[str, HeadSpec] = {}
+        self.classified: list[tuple[int, ...]] = []
         self.sessions: dict[str, FakeSession] = {}
         self.requests: deque[AddRequest] = deque(maxlen=64)
         self.artefacts = FakeArtefacts(self, store)
@@ -239,6 +241,7 @@ class FakeEngine:
         of the first label, one of two of the second …; a reward is the number of tokens."""
         with self._changed:
             self._check_alive()
+            self.classified += request.rows
             if error := self._failure(request.model):
                 raise error
             spec = self.heads.get(_name(request.model))

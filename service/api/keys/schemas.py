@@ -17,7 +17,7 @@ class CreateProjectKey(RequestBody):
     """What the key is for."""
 
     name: KeyName
-    scopes: list[ProjectScope] = Field(default_factory=lambda: ["all"], min_length=1, max_length=4)
+    scopes: Annotated[list[ProjectScope], Field(min_length=1, max_length=4)] = ["all"]  # noqa: RUF012
     expires_in_seconds: Seconds | None = None
     """It never expires without."""
 

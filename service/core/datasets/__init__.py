@@ -7,6 +7,7 @@ from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.fitting import LengthLimit
 from service.core.datasets.guessing import guess_kind
 from service.core.datasets.lines import numbered_lines
+from service.core.datasets.parsing.tools import read_tools
 from service.core.datasets.reader import read_rows
 from service.core.datasets.report import Report, invalid_file
 from service.core.datasets.rows import (
@@ -45,4 +46,5 @@ __all__ = [
     "minimum_examples",
     "numbered_lines",
     "read_rows",
+    "read_tools",
 ]
