@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     """Pause between two rounds of the reconciler."""
     sweep_seconds: float = Field(60, gt=0)
     """Pause between two sweeps of expired files and uploads out of the object store."""
+    collect_after_seconds: float = Field(86_400, ge=0)
+    """Objects that nothing needs are deleted once they are so old; longer than anything takes to be
+    stored and entered, and than a backup runs."""
     ring_again_seconds: float = Field(30, gt=0)
     """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)
