@@ -56,6 +56,17 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = None
     """Goes with the access key id."""
 
+    postgres_programs: Path | None = None
+    """The folder of `pg_dump` and `pg_restore`, with which Postgres is backed up and restored. None
+    looks for them on the PATH."""
+    backup_s3_endpoint_url: str | None = None
+    """Of the S3 that `s3://` addresses of backups mean, which should not be the service's own. None
+    means the provider's own endpoint."""
+    backup_s3_access_key_id: SecretStr | None = None
+    """As for the service's own S3."""
+    backup_s3_secret_access_key: SecretStr | None = None
+    """Goes with it."""
+
     api_key: SecretStr | None = None
     """Bootstrap admin key of the default project."""
     key_pepper: SecretStr = SecretStr("")
