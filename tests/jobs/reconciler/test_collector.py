@@ -1,6 +1,7 @@
 """What is needed stays, whatever happened; all else is gone once it is old enough."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -42,6 +44,7 @@ from service.core.repositories.work import WorkRepository
 from service.core.storage import ObjectStore
 from service.core.tables import jobs, work
 from tests.fakes.store import MemoryStore
+from tests.jobs.shop import Shop
 from tests.service.core.builders import add_job
 
 GRACE = 100
@@ -105,10 +108,18 @@ class Histories(RuleBasedStateMachine):
         self.numbers = count()
 
     def teardown(self) -> None:
-        """Time passes, and everything that is open ends."""
+        """Everything ends, whatever was trained further is deleted, and time passes: what stands on
+        it must be whole, and nothing else be left."""
+        for job in self.jobs:
+            if not job.is_over:
+                self.end(job, is_published=True)
+        starts = [job.start.delta for job in self.jobs if job.start]
+        for job in self.jobs:
+            if job.model and any(stored.delta in starts for stored in job.answering):
+                self.delete(job)
         self.store.now += GRACE + 1
         self.collect_all()
-        assert set(self.store.objects) - set(self.kept()) == set()
+        assert set(self.store.objects) == self.needed()
         self.close()
 
     def close(self) -> None:
@@ -129,14 +140,6 @@ class Histories(RuleBasedStateMachine):
                 keys.update(key for stored in job.states for key in stored.keys)
                 keys.update(job.start.keys if job.start else ())
         return frozenset(keys)
-
-    def kept(self) -> Iterator[str]:
-        """What is needed, and what open attempts may yet name."""
-        yield from self.needed()
-        for job in self.jobs:
-            if not job.is_over:
-                place = attempt_prefix(job.scope.project_id, job.id, job.epoch)
-                yield from (key for key in self.store.objects if key.startswith(place))
 
     def put(self, key: str) -> str:
         self.store.put_bytes(key, b"1")
@@ -178,11 +181,23 @@ class Histories(RuleBasedStateMachine):
         with self.database.transaction() as connection:
             FileRepository(connection, scope).delete(file_id)
 
+    @initialize()
+    def train_one(self) -> None:
+        self.enter(self.create(0, None), is_shared=False)
+
+    @precondition(lambda self: any(job.answering for job in self.jobs))
     @rule(which=st.integers(0, 1), data=st.data())
-    def create_job(self, which: int, data: st.DataObject) -> None:
-        starts: list[Stored | None] = [None]
-        starts += [stored for job in self.jobs for stored in job.answering]
-        start = data.draw(st.integers(0, len(starts) - 1).map(lambda n: starts[n]))
+    def train_further(self, which: int, data: st.DataObject) -> None:
+        """What it stores shares all files of what it began with."""
+        starts = [stored for job in self.jobs for stored in job.answering]
+        start = starts[data.draw(st.integers(0, len(starts) - 1))]
+        self.enter(self.create(which, start), is_shared=True)
+
+    @rule(which=st.integers(0, 1))
+    def create_job(self, which: int) -> None:
+        self.create(which, None)
+
+    def create(self, which: int, start: Stored | None) -> Job:
         scope = self.scopes[which]
         point = StartPoint("m", start.delta) if start else None
         with self.database.transaction() as connection:
@@ -195,6 +210,7 @@ class Histories(RuleBasedStateMachine):
                 update(jobs).where(jobs.c.id == row.id).values(status=JobStatus.RUNNING)
             )
         self.jobs.append(Job(row.id, scope, row.reserved_model_name, start))
+        return self.jobs[-1]
 
     def draw_open(self, data: st.DataObject) -> Job:
         return data.draw(st.sampled_from([job for job in self.jobs if not job.is_over]))
@@ -204,14 +220,21 @@ class Histories(RuleBasedStateMachine):
     def save(self, data: st.DataObject, is_entered: bool, is_shared: bool) -> None:
         """A state and a checkpoint, which the rows may never hear of."""
         job = self.draw_open(data)
+        if is_entered:
+            self.enter(job, is_shared=is_shared)
+        else:
+            self.store_save(job, is_shared=is_shared)
+
+    def store_save(self, job: Job, *, is_shared: bool) -> tuple[Stored, Stored, str]:
         job.step += 1
         place = (job.scope.project_id, job.id, job.epoch, job.step)
         state = self.store_folder(job, state_prefix(*place), is_shared=is_shared)
         adapter = self.store_folder(job, adapter_prefix(*place), is_shared=is_shared)
         rows = self.put(f"{state_prefix(*place)}/rows.json.gz")
-        state = replace(state, own=state.own | {rows})
-        if not is_entered:
-            return
+        return replace(state, own=state.own | {rows}), adapter, rows
+
+    def enter(self, job: Job, *, is_shared: bool) -> None:
+        state, adapter, rows = self.store_save(job, is_shared=is_shared)
         with self.database.transaction() as connection:
             StateRepository(connection, job.scope).add(job.id, step=job.step, place=state.delta)
             JobRepository(connection, job.scope).note_artefacts(job.id, {"rows": rows})
@@ -241,7 +264,9 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: any(not job.is_over for job in self.jobs))
     @rule(data=st.data(), is_published=st.booleans())
     def end_job(self, data: st.DataObject, is_published: bool) -> None:
-        job = self.draw_open(data)
+        self.end(self.draw_open(data), is_published=is_published)
+
+    def end(self, job: Job, *, is_published: bool) -> None:
         job.is_over = True
         status = JobStatus.SUCCEEDED if is_published else JobStatus.FAILED
         with self.database.transaction() as connection:
@@ -256,7 +281,9 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: any(job.model for job in self.jobs))
     @rule(data=st.data())
     def delete_model(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from([job for job in self.jobs if job.model]))
+        self.delete(data.draw(st.sampled_from([job for job in self.jobs if job.model])))
+
+    def delete(self, job: Job) -> None:
         with self.database.transaction() as connection:
             ModelRepository(connection, job.scope).delete(job.name)
         job.model, job.checkpoints = None, {}
@@ -320,3 +347,31 @@ def test_objects_of_a_project_that_the_database_does_not_know_are_left_alone(
     history.collect_all()
 
     assert len(history.store.objects) == 1
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_trained_model_stays_whole_and_a_lost_attempt_leaves_nothing(
+    shop: Shop, object_store: ObjectStore
+) -> None:
+    job_id = shop.create_job()
+    shop.validate(job_id)
+    shop.train()
+    model = shop.model(job_id)
+    assert model is not None
+    needed = set(shop.job(job_id).artefacts.values())
+    for folder in (model.delta.key, *(point.delta.key for point in shop.checkpoints(job_id))):
+        needed |= set(object_store.list_keys(f"{folder}/"))
+    lost = attempt_prefix(shop.scope.project_id, job_id, 7) + "step-000001/adapter/weights"
+    object_store.put_bytes(lost, b"nobody's")
+    tomorrow = time.time() + 86_400
+    collector = Collector(shop.database, object_store, grace_seconds=3600, clock=lambda: tomorrow)
+
+    assert collector.round() == 0, "the first round only suspects"
+    assert collector.round() > 0
+
+    left = set(object_store.list_keys(f"p/{shop.scope.project_id}/jobs/"))
+    assert left == needed
+    for file_id in (shop.job(job_id).training_file, *shop.job(job_id).result_files):
+        with shop.database.snapshot() as connection:
+            file = FileRepository(connection, shop.scope).get(file_id)
+        assert object_store.size(file.key) == file.bytes
