@@ -71,7 +71,10 @@ class RewardModelClient:
         """On a thread of its own."""
         said = {"role": "assistant", "content": answer.text}
         messages = [*map(dict, answer.prompt.messages), said]
-        score = self._post({"model": self._model, "input": messages})["data"][0]["score"]
+        body: dict[str, Any] = {"model": self._model, "input": messages}
+        if answer.prompt.tools:
+            body["tools"] = [dict(tool) for tool in answer.prompt.tools]
+        score = self._post(body)["data"][0]["score"]
         if score is None:
             raise TrainingFailed(f"{self._model!r} is no reward model: it gives no scores.")
         return float(score)

@@ -5,8 +5,7 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
-│   ├── GraderUnavailable
-│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
+│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused · VerificationRefused
 │   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
@@ -16,18 +15,14 @@ ServiceError
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
 │       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
-│       OperationNotFound
-│       IntegrationNotFound · AliasNotFound
+│       OperationNotFound · IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
-├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
-│   InfrastructureFailed
-└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
-    AdapterCorrupt · ExportLost
 ├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
 │   OutOfMemory · InfrastructureFailed
-└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost
 AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
@@ -88,6 +83,7 @@ from service.core.errors.operations import (
     InvalidAdapter,
     OperationNotCancellable,
     OperationNotFound,
+    VerificationRefused,
 )
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
@@ -188,6 +184,7 @@ __all__ = [
     "UploadMismatch",
     "UploadNotFound",
     "UploadNotPending",
+    "VerificationRefused",
     "WebhookNotFound",
     "WebhookTestFailed",
 ]
