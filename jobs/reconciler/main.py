@@ -3,10 +3,12 @@
 import logging
 import signal
 import time
+from collections.abc import Callable
 from contextlib import closing
 
 from redis.exceptions import RedisError
 
+from jobs.reconciler.collector import Collector, collect
 from jobs.reconciler.rounds import Reconciler
 from jobs.reconciler.sweep import Sweeper
 from service.core.database import Database
@@ -31,14 +33,20 @@ def run(settings: Settings) -> None:
     try:
         with closing(connect_redis(settings)) as redis:
             doorbell = Doorbell(database, redis, ring_again_seconds=settings.ring_again_seconds)
-            sweeper = Sweeper(database, ObjectStore.from_settings(settings))
-            _repeat(Reconciler(database, doorbell), sweeper, settings)
+            store = ObjectStore.from_settings(settings)
+            collector = Collector(database, store, grace_seconds=settings.collect_after_seconds)
+
+            def sweep() -> None:
+                Sweeper(database, store).sweep()
+                collect(collector)
+
+            _repeat(Reconciler(database, doorbell), sweep, settings)
     finally:
         database.dispose()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _repeat(reconciler: Reconciler, sweeper: Sweeper, settings: Settings) -> None:
+def _repeat(reconciler: Reconciler, sweep: Callable[[], None], settings: Settings) -> None:
     pause = every_seconds = settings.reconcile_seconds
     sweep_at = time.monotonic()
     while True:
@@ -46,7 +54,7 @@ def _repeat(reconciler: Reconciler, sweeper: Sweeper, settings: Settings) -> Non
             reconciler.round()
             if time.monotonic() >= sweep_at:
                 sweep_at = time.monotonic() + settings.sweep_seconds
-                sweeper.sweep()
+                sweep()
             pause = every_seconds
         except (RedisError, DatabaseUnavailable, StorageUnavailable) as error:
             logger.warning("this round was cut short: %s", error)

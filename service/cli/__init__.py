@@ -3,7 +3,7 @@ none loads what another needs."""
 
 import typer
 
-from service.cli import audit, database, doctor, keys, models, processes
+from service.cli import audit, backups, database, doctor, keys, models, processes
 from service.core.errors import ServiceError
 
 _FAILED = 2
@@ -33,6 +33,7 @@ def _options(
 
 
 processes.add_commands(app)
+backups.add_commands(app)
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")

@@ -67,3 +67,16 @@ def origin_prefix(key: str) -> str:
 def base_text_key(base_digest: str) -> str:
     """TextAssets of a base, published by the engines that hold it."""
     return f"bases/{base_digest}/text.json"
+
+
+def attempt_prefixes(project_id: str, subject_id: str, epoch: int) -> tuple[str, ...]:
+    """Each ends in `/`; wherever an attempt at this work, of whatever kind, may write."""
+    return tuple(
+        f"p/{project_id}/{folder}/{subject_id}/e{epoch}/"
+        for folder in ("jobs", "batches", "imports", "exports")
+    )
+
+
+def project_prefix(project_id: str) -> str:
+    """Ends in `/`; everything of a project."""
+    return f"p/{project_id}/"

@@ -57,6 +57,17 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr | None = None
     """Goes with the access key id."""
 
+    postgres_programs: Path | None = None
+    """The folder of `pg_dump` and `pg_restore`, with which Postgres is backed up and restored. None
+    looks for them on the PATH."""
+    backup_s3_endpoint_url: str | None = None
+    """Of the S3 that `s3://` addresses of backups mean, which should not be the service's own. None
+    means the provider's own endpoint."""
+    backup_s3_access_key_id: SecretStr | None = None
+    """As for the service's own S3."""
+    backup_s3_secret_access_key: SecretStr | None = None
+    """Goes with it."""
+
     api_key: SecretStr | None = None
     """Bootstrap admin key of the default project."""
     key_pepper: SecretStr = SecretStr("")
@@ -172,6 +183,9 @@ class Settings(BaseSettings):
     """Pause between two rounds of the reconciler."""
     sweep_seconds: float = Field(60, gt=0)
     """Pause between two sweeps of expired files and uploads out of the object store."""
+    collect_after_seconds: float = Field(86_400, ge=0)
+    """Objects that nothing needs are deleted once they are so old; longer than anything takes to be
+    stored and entered, and than a backup runs."""
     ring_again_seconds: float = Field(30, gt=0)
     """Work still unclaimed this long after its bell was rung is rung again."""
     drain_seconds: float = Field(30, gt=0)

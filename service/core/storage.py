@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -15,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from service.core.errors import NotFound, StorageUnavailable
 from service.core.settings import Settings
 from service.core.storage_join import JoinPart, StoredPiece, plan_join
+from service.core.storage_versions import is_versioned, versions_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,11 +28,13 @@ _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
 __all__ = [
+    "ListedObject",
     "ObjectNotFound",
     "ObjectStore",
     "StoredObject",
     "StoredObjectSource",
     "StoredPiece",
+    "s3_client",
 ]
 
 
@@ -47,6 +51,16 @@ class StoredObject:
     key: str
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """What a listing tells of an object."""
+
+    key: str
+    bytes: int
+    stored_at: float
+    """Seconds since 1970, by the store's clock."""
 
 
 class _Measured:
@@ -82,6 +96,24 @@ def _translated(key: str) -> Iterator[None]:
         raise StorageUnavailable(f"the object store does not answer for {key!r}") from error
 
 
+def s3_client(settings: Settings) -> "S3Client":
+    """One for the operator's own credentials; it sends nothing yet."""
+    access, secret = settings.s3_access_key_id, settings.s3_secret_access_key
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        region_name=settings.s3_region,
+        aws_access_key_id=access.get_secret_value() if access else None,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": 4},
+            s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+        ),
+    )
+
+
 class ObjectStore:
     """One bucket. Thread-safe: boto3 clients are."""
 
@@ -92,21 +124,7 @@ class ObjectStore:
     @classmethod
     def from_settings(cls, settings: Settings) -> "ObjectStore":
         """Connects lazily: no request is sent here, so a process may fork afterwards."""
-        access, secret = settings.s3_access_key_id, settings.s3_secret_access_key
-        client = boto3.client(
-            "s3",
-            endpoint_url=settings.s3_endpoint_url,
-            region_name=settings.s3_region,
-            aws_access_key_id=access.get_secret_value() if access else None,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"mode": "standard", "max_attempts": 4},
-                s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
-            ),
-        )
-        return cls(client, settings.s3_bucket)
+        return cls(s3_client(settings), settings.s3_bucket)
 
     def ensure_bucket(self) -> None:
         """Create the bucket unless it is there."""
@@ -164,10 +182,15 @@ class ObjectStore:
             finally:
                 body.close()
 
+    def describe(self, key: str) -> ListedObject:
+        """Raises ObjectNotFound."""
+        with _translated(key):
+            head = self._client.head_object(Bucket=self.bucket, Key=key)
+        return ListedObject(key, head["ContentLength"], head["LastModified"].timestamp())
+
     def size(self, key: str) -> int:
         """Bytes. Raises ObjectNotFound."""
-        with _translated(key):
-            return self._client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
+        return self.describe(key).bytes
 
     def join(self, key: str, pieces: Sequence[StoredPiece]) -> None:
         """Make one object of stored ones, copied within the store.
@@ -205,20 +228,40 @@ class ObjectStore:
         content = b"".join(self.get_range(p.key, p.start, p.end) for p in part.ranges)
         return self._client.upload_part(**upload, PartNumber=number, Body=content)["ETag"]
 
-    def abort_uploads(self, prefix: str) -> None:
+    def abort_uploads(self, prefix: str, *, begun_before: float = float("inf")) -> None:
         """Give up whatever was begun below the prefix and never ended: it occupies the store, and
         no list of objects shows it."""
         with _translated(prefix):
             begun = self._client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
             for upload in begun.get("Uploads", ()):
-                self._client.abort_multipart_upload(
-                    Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                )
+                if upload["Initiated"].timestamp() < begun_before:
+                    self._client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+
+    @cached_property
+    def _is_versioned(self) -> bool:
+        return is_versioned(self._client, self.bucket)
 
     def delete(self, key: str) -> None:
-        """A missing object is no error."""
+        """With every version that the bucket has kept. A missing object is no error."""
         with _translated(key):
-            self._client.delete_object(Bucket=self.bucket, Key=key)
+            if not self._is_versioned:
+                self._client.delete_object(Bucket=self.bucket, Key=key)
+                return
+            for version in list(versions_of(self._client, self.bucket, key)):
+                self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
+
+    def list_objects(self, prefix: str, *, after: str = "", limit: int) -> list[ListedObject]:
+        """One page, by key, of what comes after the key `after`; at most 1,000."""
+        with _translated(prefix):
+            page = self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=prefix, StartAfter=after, MaxKeys=limit
+            )
+        return [
+            ListedObject(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
+            for entry in page.get("Contents", ())
+        ]
 
     def list_keys(self, prefix: str) -> Iterator[str]:
         with _translated(prefix):

@@ -85,22 +85,25 @@ def servers(given: Settings, resolved: Settings, state: State) -> list[Component
             valkey(folder / "valkey", port=ports["redis"], password=state.redis_password)
         )
     if not given.is_given("s3_"):
-        components.append(
-            seaweedfs(
-                folder / "seaweedfs",
-                ports=SeaweedPorts(
-                    s3=ports["s3"],
-                    master=ports["s3_master"],
-                    volume=ports["s3_volume"],
-                    filer=ports["s3_filer"],
-                ),
-                secrets=SeaweedSecrets(
-                    state.s3_access_key_id, state.s3_secret_access_key, state.s3_signing_key
-                ),
-                settings=resolved,
-            )
-        )
+        components.append(embedded_s3(given, resolved, state))
     return components
+
+
+def embedded_s3(given: Settings, resolved: Settings, state: State) -> Component:
+    ports = state.ports
+    return seaweedfs(
+        given.data_dir / "seaweedfs",
+        ports=SeaweedPorts(
+            s3=ports["s3"],
+            master=ports["s3_master"],
+            volume=ports["s3_volume"],
+            filer=ports["s3_filer"],
+        ),
+        secrets=SeaweedSecrets(
+            state.s3_access_key_id, state.s3_secret_access_key, state.s3_signing_key
+        ),
+        settings=resolved,
+    )
 
 
 def programs(given: Settings, resolved: Settings, state: State) -> list[Component]:

@@ -14,7 +14,7 @@ from service.supervisor.files import write_private
 from service.supervisor.ports import free_port_pairs, is_free_pair
 
 PORT_NAMES = ("api", "engine", "redis", "s3", "s3_master", "s3_volume", "s3_filer")
-_FILE = "state.json"
+STATE_FILE = "state.json"
 
 
 def _secret() -> str:
@@ -47,7 +47,7 @@ class State:
 
 def load_state(data_dir: Path) -> State | None:
     """None when `up` has never run here. Raises ConfigurationError for a damaged file."""
-    path = data_dir / _FILE
+    path = data_dir / STATE_FILE
     try:
         return State(**json.loads(path.read_text()))
     except FileNotFoundError:
@@ -65,7 +65,7 @@ def load_or_create_state(data_dir: Path) -> State:
     """The kept state, with ports that are free this moment."""
     state = load_state(data_dir) or State()
     state = replace(state, ports=_usable_ports(state.ports))
-    write_private(data_dir / _FILE, json.dumps(asdict(state), indent=2) + "\n")
+    write_private(data_dir / STATE_FILE, json.dumps(asdict(state), indent=2) + "\n")
     return state
 
 

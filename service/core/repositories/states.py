@@ -7,7 +7,8 @@ from sqlalchemy import Connection, delete, insert, select
 from service.core.domain.access import Scope
 from service.core.domain.jobs import TrainingState
 from service.core.domain.models import Delta
-from service.core.tables import training_states
+from service.core.lifecycle import TERMINAL
+from service.core.tables import jobs, training_states
 
 
 class StateRepository:
@@ -52,4 +53,25 @@ class StateRepository:
                 training_states.c.step == state.step,
                 training_states.c.project_id == self._project,
             )
+        )
+
+
+class FinishedStates:
+    """States of all tenants' jobs that are over, from which nobody goes on. For the reconciler, so
+    it takes no scope."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def forget(self, *, limit: int) -> None:
+        """Some of the rows; their objects are collected later."""
+        over = select(jobs.c.id).where(jobs.c.status.in_(TERMINAL))
+        found = self._connection.execute(
+            select(training_states.c.job_id)
+            .where(training_states.c.job_id.in_(over))
+            .distinct()
+            .limit(limit)
+        ).scalars()
+        self._connection.execute(
+            delete(training_states).where(training_states.c.job_id.in_(found.all()))
         )

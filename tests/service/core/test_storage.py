@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from service.core.errors import PayloadTooLarge, StorageUnavailable
 from service.core.settings import Settings
-from service.core.storage import ObjectNotFound, ObjectStore
+from service.core.storage import ObjectNotFound, ObjectStore, s3_client
+from tests.servers.seaweedfs import S3Credentials
 
 LARGE = 20 * 1024**2  # three parts of a multipart upload
 
@@ -77,6 +79,36 @@ def test_a_prefix_is_listed_and_deleted_and_nothing_beside_it(object_store: Obje
     assert sorted(object_store.list_keys("storage/many/")) == keys
     assert object_store.delete_prefix("storage/many/") == 3
     assert list(object_store.list_keys("storage/many")) == ["storage/many-others"]
+
+
+def test_a_deletion_leaves_no_version_behind(s3_credentials: S3Credentials) -> None:
+    settings = s3_credentials.settings().model_copy(update={"s3_bucket": "versioned"})
+    store = ObjectStore.from_settings(settings)
+    store.ensure_bucket()
+    client = s3_client(settings)
+    client.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+    for content in (b"first", b"second"):
+        store.put_bytes("a/file", content)
+    store.put_bytes("a/file-beside", b"stays")
+    client.delete_object(Bucket="versioned", Key="a/file")  # only hides it
+
+    store.delete("a/file")
+
+    left = client.list_object_versions(Bucket="versioned")
+    assert [version["Key"] for version in left["Versions"]] == ["a/file-beside"]
+    assert not left.get("DeleteMarkers")
+
+
+def test_objects_are_listed_page_by_page(object_store: ObjectStore) -> None:
+    keys = [f"storage/pages/{n}" for n in range(5)]
+    for key in keys:
+        object_store.put_bytes(key, b"12")
+    first = object_store.list_objects("storage/pages/", limit=3)
+    rest = object_store.list_objects("storage/pages/", after=first[-1].key, limit=3)
+
+    assert [found.key for found in first + rest] == keys
+    assert {found.bytes for found in first} == {2}
+    assert abs(first[0].stored_at - time.time()) < 600
 
 
 @pytest.fixture
