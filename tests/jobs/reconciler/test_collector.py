@@ -309,7 +309,7 @@ def test_whatever_happens_only_what_nobody_needs_is_deleted() -> None:
     run_state_machine_as_test(
         Histories,
         settings=hypothesis_settings(
-            max_examples=25,
+            max_examples=12,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
