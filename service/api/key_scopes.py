@@ -28,7 +28,8 @@ _OPERATIONS: tuple[tuple[frozenset[KeyScope], str], ...] = (
     ),
     (
         frozenset({_TRAIN}),
-        "preview_rows estimate_job create_job_verification cancel_job_verification validate_grader run_grader create_job cancel_job pause_job resume_job"
+        "preview_rows estimate_job create_job_verification cancel_job_verification"
+        " validate_grader run_grader create_job cancel_job pause_job resume_job"
         " create_checkpoint_permissions delete_checkpoint_permission set_alias delete_alias"
         " create_model_import cancel_model_import create_model_export cancel_model_export"
         " delete_model",
