@@ -5,7 +5,6 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
-│   ├── GraderUnavailable
 │   ├── OperationNotCancellable · InvalidAdapter · ExportRefused · VerificationRefused
 │   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
@@ -16,18 +15,14 @@ ServiceError
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
 │       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
-│       OperationNotFound
-│       IntegrationNotFound · AliasNotFound
+│       OperationNotFound · IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
-├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
-│   InfrastructureFailed
-└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
-    AdapterCorrupt · ExportLost
 ├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
 │   OutOfMemory · InfrastructureFailed
-└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost
 AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
