@@ -23,11 +23,13 @@ _OPERATIONS: tuple[tuple[frozenset[KeyScope], str], ...] = (
         frozenset({_READ, _TRAIN}),
         "retrieve_file_report list_jobs retrieve_job list_job_events list_job_checkpoints"
         " job_metrics job_receipt job_rows list_checkpoint_permissions list_model_imports"
-        " retrieve_model_import list_model_exports retrieve_model_export",
+        " retrieve_model_import list_model_exports retrieve_model_export list_job_verifications"
+        " retrieve_job_verification",
     ),
     (
         frozenset({_TRAIN}),
-        "preview_rows validate_grader run_grader create_job cancel_job pause_job resume_job"
+        "preview_rows estimate_job create_job_verification cancel_job_verification"
+        " validate_grader run_grader create_job cancel_job pause_job resume_job"
         " create_checkpoint_permissions delete_checkpoint_permission set_alias delete_alias"
         " create_model_import cancel_model_import create_model_export cancel_model_export"
         " delete_model",

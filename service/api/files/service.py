@@ -11,11 +11,13 @@ from service.api.reports.asking import ask_for_report
 from service.core.database import Database
 from service.core.domain.access import Principal
 from service.core.domain.files import File
+from service.core.errors import StorageQuotaExceeded
 from service.core.ids import new_file_id
 from service.core.object_keys import file_key
 from service.core.repositories.audit import record
 from service.core.repositories.files import FileRepository
 from service.core.repositories.paging import Page
+from service.core.repositories.quotas import QuotaRepository
 from service.core.storage import ObjectStore, StoredObject
 
 
@@ -36,7 +38,7 @@ class FileService:
     ) -> File:
         """Store a file of a multipart form while it arrives.
 
-        Raises PayloadTooLarge, StorageUnavailable, InvalidRequest.
+        Raises PayloadTooLarge, StorageQuotaExceeded, StorageUnavailable, InvalidRequest.
         """
         file_id = new_file_id()
         fields: list[FileFields] = []
@@ -53,7 +55,11 @@ class FileService:
             ),
             check_fields=lambda given: fields.append(read_fields(given)),
         )
-        return await run_sync(self._add_row, principal, file_id, filename, fields[0], stored)
+        try:
+            return await run_sync(self._add_row, principal, file_id, filename, fields[0], stored)
+        except StorageQuotaExceeded:
+            await run_sync(self._forms.try_delete, stored.key)
+            raise
 
     def list(
         self,
@@ -98,6 +104,7 @@ class FileService:
         stored: StoredObject,
     ) -> File:
         with self._database.transaction() as connection:
+            QuotaRepository(connection, principal.scope).require_space(stored.bytes, param="file")
             file = FileRepository(connection, principal.scope).add(
                 file_id,
                 filename=filename,

@@ -29,6 +29,7 @@ from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
 from service.core.repositories.paging import Page
+from service.core.repositories.quotas import QuotaRepository
 from service.core.repositories.work import WorkRepository
 from service.core.settings import WandbMode
 
@@ -68,7 +69,7 @@ class JobService:
 
         A repeated request answers with the job that its first sending has made. Raises
         ModelNotFound, UnknownFile, UnsupportedParameter, InvalidHyperparameter,
-        IntegrationUnavailable.
+        IntegrationUnavailable, JobQuotaExceeded.
         """
         request.check_supported()
         with self._database.transaction() as connection:
@@ -83,6 +84,7 @@ class JobService:
         self, connection: Connection, principal: Principal, request: CreateJob
     ) -> FineTuningJob:
         scope = principal.scope
+        QuotaRepository(connection, scope).require_place_for_job()
         method = request.to_method()
         base, start = place_to_start(connection, scope, request.model)
         check_file(connection, scope, request.training_file, param="training_file")

@@ -27,6 +27,7 @@ from service.core.ids import new_file_id, new_part_id, new_upload_id
 from service.core.object_keys import upload_key
 from service.core.repositories.audit import record
 from service.core.repositories.files import FileRepository
+from service.core.repositories.quotas import QuotaRepository
 from service.core.repositories.uploads import UploadRepository
 from service.core.storage import ObjectStore, StoredObject, StoredPiece
 
@@ -50,7 +51,7 @@ class UploadService:
         self._max_upload_bytes = max_upload_bytes
 
     def create(self, principal: Principal, request: CreateUpload) -> Upload:
-        """Raises PayloadTooLarge."""
+        """Raises PayloadTooLarge, StorageQuotaExceeded."""
         if request.bytes > self._max_upload_bytes:
             raise PayloadTooLarge(
                 f"An upload has at most {self._max_upload_bytes} bytes. Split the file, or ask the "
@@ -58,6 +59,7 @@ class UploadService:
                 param="bytes",
             )
         with self._database.transaction() as connection:
+            QuotaRepository(connection, principal.scope).require_space(request.bytes, param="bytes")
             upload = UploadRepository(connection, principal.scope).add(
                 new_upload_id(),
                 filename=display_name(request.filename),
@@ -177,6 +179,9 @@ class UploadService:
         self, principal: Principal, upload: Upload, stored: StoredObject, file_id: str
     ) -> tuple[Upload, File]:
         with self._database.transaction() as connection:
+            QuotaRepository(connection, principal.scope).require_space(
+                stored.bytes, param="part_ids"
+            )
             done = UploadRepository(connection, principal.scope).finish(
                 upload.id, UploadStatus.COMPLETED, file_id=file_id
             )

@@ -66,6 +66,19 @@ class RateLimitExceeded(TooManyRequests):
     code = "rate_limit_exceeded"
 
 
+class JobQuotaExceeded(TooManyRequests):
+    """As many jobs of the project wait as may; repeating soon does not help."""
+
+    code = "job_quota_exceeded"
+    headers: ClassVar[dict[str, str]] = {"x-should-retry": "false"}
+
+
+class StorageQuotaExceeded(InvalidRequest):
+    """The project's files would have more bytes than they may."""
+
+    code = "storage_quota_exceeded"
+
+
 class ChatTemplateError(InvalidRequest):
     """The base's chat template refuses these messages."""
 

@@ -21,6 +21,7 @@ CHANGES_NOTHING = {
     "create_embeddings",
     "classify",
     "preview_rows",
+    "estimate_job",
     "run_grader",
     "validate_grader",
     "test_webhook_endpoint",
@@ -37,10 +38,30 @@ DECLARED = {"bytes": 1, "filename": "a", "mime_type": "text/plain", "purpose": "
 BATCH = {"endpoint": "/v1/embeddings", "completion_window": "24h"}
 
 CHANGES: list[tuple[str, str, str, dict[str, object] | None, list[str]]] = [
-    ("create_job", "POST", "/v1/fine_tuning/jobs", {"model": FAKE_BASE.name}, ["job.created"]),
-    ("pause_job", "POST", f"{JOB}/pause", None, ["job.paused"]),
-    ("resume_job", "POST", f"{JOB}/resume", None, ["job.resumed"]),
-    ("cancel_job", "POST", f"{JOB}/cancel", None, ["job.cancelled"]),
+    (
+        "create_job",
+        "POST",
+        "/v1/fine_tuning/jobs",
+        {"model": FAKE_BASE.name},
+        ["fine_tuning.job.created"],
+    ),
+    ("pause_job", "POST", f"{JOB}/pause", None, ["fine_tuning.job.paused"]),
+    ("resume_job", "POST", f"{JOB}/resume", None, ["fine_tuning.job.resumed"]),
+    ("cancel_job", "POST", f"{JOB}/cancel", None, ["fine_tuning.job.cancelled"]),
+    (
+        "create_job_verification",
+        "POST",
+        f"{JOB}/verifications",
+        {"steps": 3},
+        ["fine_tuning.job.verification.created"],
+    ),
+    (
+        "cancel_job_verification",
+        "POST",
+        f"{JOB}/verifications/{{verification_id}}/cancel",
+        None,
+        ["fine_tuning.job.verification.cancelled"],
+    ),
     ("create_upload", "POST", "/v1/uploads", DECLARED, ["upload.created"]),
     ("cancel_upload", "POST", f"{UPLOAD}/cancel", None, ["upload.cancelled"]),
     ("create_batch", "POST", "/v1/batches", BATCH, ["batch.created"]),
@@ -211,8 +232,7 @@ def test_every_change_is_logged_with_its_key(
 
         assert answer.status_code == 200, (name, answer.text)
         new = logged(api, tenant)[len(before) :]
-        prefix = "fine_tuning." if name.endswith("_job") else ""
-        assert new == [(prefix + action, tenant.principal.key_id) for action in actions], name
+        assert new == [(action, tenant.principal.key_id) for action in actions], name
     with api.database.snapshot() as connection:
         chains, project_id = ChainRepository(connection), tenant.principal.scope.project_id
         assert first_break(chains.entries(project_id), chains.heads()[project_id]) is None

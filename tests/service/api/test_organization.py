@@ -13,7 +13,9 @@ from service.api.openapi import render_openapi
 from service.core.domain.access import KeyScope
 from service.core.domain.audit import first_break
 from service.core.repositories.audit import ChainRepository
+from service.core.storage import ObjectStore
 from service.core.tables import api_keys
+from tests.fakes.engine import FakeEngine
 from tests.running_api import RunningApi, Tenant
 
 ROOT = "/v1/organization"
@@ -238,6 +240,47 @@ def test_a_limit_holds_from_the_next_request_on(
         answers = [client.get("/v1/files") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[0].headers["x-ratelimit-limit-requests"] == "2"
+
+
+def test_jobs_that_wait_are_limited(
+    console: httpx2.Client, tenant: Tenant, http: httpx2.Client, engine: FakeEngine
+) -> None:
+    limits = f"{ROOT}/projects/{tenant.principal.scope.project_id}/rate_limits/rl-all"
+    file = http.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a", b"{}")})
+    job = {"model": engine.bases[0].name, "training_file": file.json()["id"]}
+    assert console.post(limits, json={"max_queued_jobs": 1}).json()["max_queued_jobs"] == 1
+    first = http.post("/v1/fine_tuning/jobs", json=job)
+
+    refused = http.post("/v1/fine_tuning/jobs", json=job)
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "job_quota_exceeded")
+    assert refused.headers["x-should-retry"] == "false"
+    http.post(f"/v1/fine_tuning/jobs/{first.json()['id']}/cancel")
+    assert http.post("/v1/fine_tuning/jobs", json=job).status_code == 200
+    assert console.post(limits, json={"max_queued_jobs": None}).status_code == 200
+    assert http.post("/v1/fine_tuning/jobs", json=job).status_code == 200
+
+
+def test_bytes_of_files_are_limited(
+    console: httpx2.Client, tenant: Tenant, http: httpx2.Client, object_store: ObjectStore
+) -> None:
+    project_id = tenant.principal.scope.project_id
+    limits = f"{ROOT}/projects/{project_id}/rate_limits/rl-all"
+    console.post(limits, json={"max_stored_bytes": 10})
+    declared = {"filename": "a", "mime_type": "text/plain", "purpose": "batch"}
+
+    def upload(size: int) -> httpx2.Response:
+        content = {"file": ("a", b"x" * size)}
+        return http.post("/v1/files", data={"purpose": "batch"}, files=content)
+
+    first = upload(6).json()["id"]
+    refused = upload(5)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "storage_quota_exceeded")
+    assert len(list(object_store.list_keys(f"p/{project_id}/files/"))) == 1
+    assert http.post("/v1/uploads", json=declared | {"bytes": 5}).status_code == 400
+    assert http.post("/v1/uploads", json=declared | {"bytes": 4}).status_code == 200
+    assert http.delete(f"/v1/files/{first}").status_code == 200
+    assert upload(10).status_code == 200
 
 
 @pytest.mark.parametrize("operation", sorted(OPERATIONS))

@@ -8,14 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 from typer.testing import CliRunner, Result
 
 from service.cli import app
 from service.cli.checks import PACKAGES
 from service.core.database import Database
+from service.core.domain.access import Principal
 from service.core.errors import AliasNotFound, ConfigurationError, NotFound
+from service.core.repositories.access import AccessRepository
+from service.core.repositories.audit import record
 from service.core.repositories.registry import RegistryRepository
 from service.core.settings import Settings
+from service.core.tables import audit
 from service.supervisor.stack import resolve
 from service.supervisor.state import load_or_create_state, load_state
 from tests.fakes.engine import FAKE_BASE, FakeEngine
@@ -72,6 +77,26 @@ def test_a_key_can_be_restricted_rotated_and_revoked(installed: Command) -> None
     assert "read,training" in new
     with pytest.raises(NotFound):
         installed("keys", "rotate", key_id)
+
+
+def test_a_broken_audit_log_is_found_and_named(installed: Command, tmp_path: Path) -> None:
+    installed("keys", "create")
+    state = load_state(tmp_path)
+    assert state is not None
+    database = Database(resolve(Settings.from_environment(), state).database_url)
+    with database.transaction() as connection:
+        scope = AccessRepository(connection).ensure_default_project("acme")
+        for subject in ("a", "b"):
+            record(connection, Principal(scope, "key_1"), "file.deleted", subject)
+    assert "2 entries  head " in installed("audit", "verify").output
+
+    with database.transaction() as connection:
+        connection.execute(update(audit).where(audit.c.subject_id == "b").values(subject_id="c"))
+        entry = connection.scalar(select(audit.c.id).where(audit.c.subject_id == "c"))
+    database.dispose()
+
+    shown = installed("audit", "verify", exit_code=1).output
+    assert f"BROKEN  {scope.project_id}  entry 2 ({entry})" in shown
 
 
 def test_an_administrators_key_has_no_other_scope(installed: Command) -> None:
