@@ -91,7 +91,7 @@ class JobService:
         self, connection: Connection, principal: Principal, request: CreateJob
     ) -> FineTuningJob:
         scope = principal.scope
-        method = request.to_method()
+        method, hyperparameters = request.to_method(), request.to_hyperparameters()
         base, start = _place_to_start(connection, scope, request.model)
         _check_file(connection, scope, request.training_file, param="training_file")
         if request.validation_file is not None:
@@ -108,7 +108,7 @@ class JobService:
             suffix=request.suffix,
             seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
             method=method,
-            hyperparameters=request.to_hyperparameters(),
+            hyperparameters=hyperparameters,
             tuning=request.to_tuning(method),
             start=start,
             exact=request.exact,
