@@ -20,6 +20,7 @@ from tests.running_api import RunningApi, Tenant
 METHODS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("supervised", {"hyperparameters": {"n_epochs": 2}}, {"packing": "auto"}),
     ("unsupervised", {"hyperparameters": {"max_seq_length": 256}}, {"max_seq_length": 256}),
+    ("supervised", {"hyperparameters": {"max_tokens_per_step": 512}}, {"packing": "auto"}),
     ("classification", {"class_weights": "balanced"}, {"n_checkpoints": "auto"}),
     ("dpo", {"loss": "simpo", "hyperparameters": {"gamma": 0.5}}, {"beta": 2.0, "gamma": 0.5}),
     ("dpo", {}, {"beta": 0.1}),
@@ -93,6 +94,9 @@ UNUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("reinforcement", RFT, {"eval_interval": 5}, "eval_interval"),
     ("reinforcement", RFT, {"eval_samples": 5}, "eval_samples"),
     ("dpo", {}, {"gamma": 1}, "gamma"),
+    ("dpo", {}, {"max_tokens_per_step": 64}, "max_tokens_per_step"),
+    ("supervised", {}, {"max_tokens_per_step": 64, "batch_size": 4}, "max_tokens_per_step"),
+    ("unsupervised", {}, {"max_tokens_per_step": 64, "packing": True}, "max_tokens_per_step"),
 ]
 
 

@@ -22,6 +22,8 @@ def check_used(asked: Hyperparameters, method: Method, *, is_validated: bool) ->
 def _misfits(asked: Hyperparameters, method: Method, *, is_validated: bool) -> Iterator[Misfit]:
     if isinstance(method, ReinforcementMethod | RlhfMethod):
         yield from _of_policies(asked, method)
+    if method.type not in ("supervised", "unsupervised") and asked.max_tokens_per_step is not None:
+        yield "max_tokens_per_step", f"is of 'supervised' and 'unsupervised', not {method.type!r}"
     if method.type == "unsupervised" and asked.over_length != "error":
         yield "over_length", "does nothing to raw text, which is split; leave it out"
     if not is_validated:

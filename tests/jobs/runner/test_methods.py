@@ -13,6 +13,7 @@ from service.core.domain.methods import (
     Method,
     ReinforcementMethod,
     RewardModelMethod,
+    SupervisedMethod,
     UnsupervisedMethod,
 )
 from service.core.domain.models import Delta
@@ -129,6 +130,40 @@ def test_unsupervised_trains_every_token_packed_and_tells_perplexity(
     assert all(len({row.group for row in step.rows}) == len(step.rows) for step in steps)
     told = metrics(shop, job_id)
     assert told[0]["full_valid_perplexity"] > told[-1]["full_valid_perplexity"]
+
+
+@pytest.mark.parametrize(
+    ("method", "lines"), [(UnsupervisedMethod(), TEXTS), (SupervisedMethod(), list(GOOD_LINES))]
+)
+def test_steps_are_filled_up_to_a_budget_of_tokens(
+    shop: Shop, watched: Watched, method: Method, lines: list[str]
+) -> None:
+    budget = 150
+    asked = Hyperparameters(n_epochs=2, max_tokens_per_step=budget)
+    job_id = run(shop, method, lines, hyperparameters=asked)
+
+    steps = watched.of(ForwardBackward)
+    sizes = [[len(row.tokens) for row in step.rows] for step in steps]
+    epoch = sizes[: len(sizes) // 2]
+    assert all(sum(step) <= budget for step in sizes)
+    assert len({len(step) for step in sizes}) > 1, "rows of different lengths"
+    assert sum(map(len, epoch)) == sum(map(len, sizes)) / 2
+    told = metrics(shop, job_id)
+    assert [data["step"] for data in told] == list(range(1, len(steps) + 1))
+    assert {data["total_steps"] for data in told} == {len(steps)}
+
+
+def test_a_row_that_no_step_can_hold_is_an_error(shop: Shop, watched: Watched) -> None:
+    long = json.dumps(
+        {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "a" * 99}]}
+    )
+    asked = Hyperparameters(max_tokens_per_step=64)
+
+    job = shop.validate(shop.create_job([*GOOD_LINES, long], hyperparameters=asked))
+
+    assert watched.commands == []
+    assert job.error is not None
+    assert "64" in job.error.message
 
 
 def test_replayed_text_has_its_share_and_stays_out_of_the_ledger(
