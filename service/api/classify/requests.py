@@ -1,5 +1,6 @@
 """Wire shape of a classification request."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from service.core.text.messages import Message
 MAX_INPUTS = 2048
 
 Text = Annotated[str, Field(min_length=1)]
+Conversation = Annotated[list[ChatMessage], Field(min_length=1)]
 
 
 class Classify(RequestBody):
@@ -20,16 +22,25 @@ class Classify(RequestBody):
     input: (
         Text
         | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS)]
-        | Annotated[list[ChatMessage], Field(min_length=1)]
+        | Conversation
+        | Annotated[list[Conversation], Field(min_length=1, max_length=MAX_INPUTS)]
     )
-    """A text, several texts, or the messages of one conversation."""
+    """A text, several texts, the messages of one conversation, or several conversations."""
 
     @property
     def inputs(self) -> list[str | list[Message]]:
         """One for each answer."""
         if isinstance(self.input, str):
             return [self.input]
-        texts = [item for item in self.input if isinstance(item, str)]
-        if texts:
-            return list(texts)
-        return [[item.to_message() for item in self.input if not isinstance(item, str)]]
+        messages = [item for item in self.input if isinstance(item, ChatMessage)]
+        if messages:
+            return [_conversation(messages)]
+        return [
+            item if isinstance(item, str) else _conversation(item)
+            for item in self.input
+            if not isinstance(item, ChatMessage)
+        ]
+
+
+def _conversation(messages: Iterable[ChatMessage]) -> list[Message]:
+    return [message.to_message() for message in messages]
