@@ -24,7 +24,7 @@ ServiceError
 ├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
 │   InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
-    AdapterCorrupt · ExportLost
+    AdapterCorrupt · ExportLost · GraderUnreachable
 ├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
 │   OutOfMemory · InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
@@ -71,6 +71,7 @@ from service.core.errors.jobs import (
     BatchNotFound,
     CompletionNotFound,
     GraderUnavailable,
+    GraderUnreachable,
     InvalidHyperparameter,
     InvalidTrainingFile,
     InvalidTransition,
@@ -140,6 +141,7 @@ __all__ = [
     "FileNotFound",
     "Forbidden",
     "GraderUnavailable",
+    "GraderUnreachable",
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",
