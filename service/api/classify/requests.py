@@ -32,13 +32,13 @@ class Classify(RequestBody):
         """One for each answer."""
         if isinstance(self.input, str):
             return [self.input]
-        messages = [item for item in self.input if isinstance(item, ChatMessage)]
+        messages = [item for item in self.input if not isinstance(item, str | list)]
         if messages:
             return [_conversation(messages)]
         return [
             item if isinstance(item, str) else _conversation(item)
             for item in self.input
-            if not isinstance(item, ChatMessage)
+            if isinstance(item, str | list)
         ]
 
 
