@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -121,10 +121,10 @@ class _PolicyLoop:
             if self._stops(step - 1, rollout, lesson):
                 return
             training, metrics = self._step(step, minibatch)
-            details: Mapping[str, Any] = {}
+            details: dict[str, Any] = {"mixed": True} if training.is_mixed else {}
             if step == rollout.last_step:
                 metrics |= lesson.metrics
-                details = {"samples": lesson.samples}
+                details["samples"] = lesson.samples
                 if kept is None:
                     metrics["tokens_per_second"] = lesson.tokens / (time.monotonic() - began)
             metrics |= self._validation_after(step)
