@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobs.runner.receipt import code_version
 from service.core.domain.jobs import JobStatus, StartPoint
 from service.core.domain.methods import (
     ClassificationMethod,
@@ -360,3 +361,21 @@ def test_a_receipt_says_what_the_weights_depend_on(shop: Shop, watched: Watched)
     assert receipt["unmixed"] is True
     assert len(receipt["data"]["training_file"]) == 64
     assert receipt["method"]["type"] == "unsupervised"
+    assert receipt["worker"]["code"] == code_version()["code"]
+
+
+@pytest.mark.parametrize("method", [SupervisedMethod(), ReinforcementMethod(grader=GRADER)])
+def test_a_receipt_says_whether_others_shared_the_passes(
+    shop: Shop, engine: FakeEngine, method: Method
+) -> None:
+    def mix_the_third(command: Command) -> None:
+        for session in engine.sessions.values():
+            session.is_mixed = command.step == 3 if isinstance(command, ForwardBackward) else False
+
+    engine.fail_commands(mix_the_third)
+    lines = PROMPTS if isinstance(method, ReinforcementMethod) else list(GOOD_LINES)
+    job_id = run(shop, method, lines)
+
+    receipt = json.loads(shop.resources.store.get_bytes(shop.job(job_id).artefacts["receipt"]))
+
+    assert (receipt["unmixed"], receipt["mixed_steps"], receipt["steps"]) == (False, 1, 6)
