@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,17 @@ from jobs.methods.method import Answered
 from jobs.runner.control import AttemptControl
 from jobs.runner.environment import rewards_of
 from jobs.runner.reward_model import RewardModelClient
-from service.core.domain.jobs import JobStatus
-from service.core.domain.methods import Method, ReinforcementMethod, RlhfMethod
+from service.core.domain.jobs import JobStatus, StartPoint
+from service.core.domain.methods import (
+    Method,
+    ReinforcementMethod,
+    RewardModelMethod,
+    RlhfMethod,
+    SupervisedMethod,
+    UnsupervisedMethod,
+)
+from service.core.domain.models import TunedModel
+from service.core.domain.tunings import FullTuningSpec, LoraTuningSpec, TuningSpec
 from service.core.domain.work import WorkRequest
 from service.core.engine_protocol import (
     Command,
@@ -27,8 +37,8 @@ from service.core.hyperparameters import Hyperparameters
 from service.core.repositories.states import StateRepository
 from tests.fakes.engine import FakeEngine
 from tests.fakes.scorer import Scorer, running_scorer
-from tests.jobs.runner.test_methods import GRADER, PROMPTS
-from tests.jobs.shop import Shop
+from tests.jobs.runner.test_methods import GRADER, PAIRS, PROMPTS, TEXTS, run
+from tests.jobs.shop import BASE, GOOD_LINES, Shop
 
 PPO = RlhfMethod(
     "ft:scorer", rollout_batch_size=12, ppo_epochs=2, max_completion_tokens=40, temperature=0.5
@@ -199,6 +209,48 @@ def test_a_rollout_is_scored_by_one_request(
     assert [len(body["input"]) for body in scorer.asked] == [12, 12]
     assert scorer.asked[0]["model"] == PPO.reward_model
     assert [message["role"] for message in scorer.asked[0]["input"][0]] == ["user", "assistant"]
+
+
+def test_stages_chain_from_text_to_a_policy(
+    policies: Shop, engine: FakeEngine, scorer: Scorer
+) -> None:
+    """What the engine makes of each start is its own tests' affair."""
+    starts: dict[str | None, str | None] = {}
+
+    def note(_: Command) -> None:
+        for session in engine.sessions.values():
+            ref = session.request.start_from
+            starts[session.request.job] = ref and ref.key
+
+    engine.fail_commands(note)
+    stages: list[tuple[Method, list[str], TuningSpec]] = [
+        (UnsupervisedMethod(), TEXTS, FullTuningSpec()),
+        (SupervisedMethod(), list(GOOD_LINES), LoraTuningSpec()),
+        (RewardModelMethod(), PAIRS, LoraTuningSpec()),
+    ]
+    models: list[TunedModel] = []
+    for method, lines, tuning in stages:
+        start = StartPoint(models[-1].name, models[-1].delta) if models else None
+        models.append(published(policies, method, lines, tuning=tuning, start=start))
+    read, taught, judge = models
+    policy = replace(PPO, reward_model=judge.name)
+    start = StartPoint(taught.name, taught.delta)
+    tuned = published(policies, policy, PROMPTS, tuning=LoraTuningSpec(), start=start)
+
+    assert [starts[model.job_id] for model in (read, taught, judge, tuned)] == [
+        None,
+        read.delta.key,
+        taught.delta.key,
+        taught.delta.key,
+    ]
+    assert {body["model"] for body in scorer.asked} == {judge.name}
+    assert all(model.base == BASE for model in (*models, tuned))
+
+
+def published(shop: Shop, method: Method, lines: list[str], **options: Any) -> TunedModel:
+    model = shop.model(run(shop, method, lines, hyperparameters=ONE_CHECKPOINT, **options))
+    assert model is not None
+    return model
 
 
 def scored(shop: Shop, texts: list[str], *, patience_seconds: float = 60.0) -> list[float]:
