@@ -10,6 +10,7 @@ from jobs.runner.attempt import claim_best, claim_subject, work_on
 from jobs.runner.resources import WorkerProcess
 from jobs.runner.training import train_job
 from jobs.runner.validation import validate_files
+from jobs.verification import verifying
 from jobs.webhooks import LEASE_SECONDS, deliver
 from jobs.worker.drain import drained_by_signal
 from service.core.domain.work import WorkKind
@@ -81,6 +82,15 @@ def report_on_file(report_id: str, process: WorkerProcess) -> None:
             work_on(resources, claim, control, file_report.report_on_file)
 
 
+def verify_job(_verification_id: str, process: WorkerProcess) -> None:
+    """One attempt at the best verification, which need not be the one that rang."""
+    with process.open() as resources, drained_by_signal() as control:
+        claim = claim_best(resources, WorkKind.VERIFICATION)
+        if claim is not None:
+            work_on(resources, claim, control, verifying.verify_job)
+            resources.doorbell.try_ring_due()
+
+
 def tasks_of(process: WorkerProcess) -> Mapping[str, Task]:
     """The allow-list of a worker, by the names that the queue's producer uses."""
     return {
@@ -91,4 +101,5 @@ def tasks_of(process: WorkerProcess) -> Mapping[str, Task]:
         TASKS[WorkKind.IMPORT]: partial(import_model, process=process),
         TASKS[WorkKind.EXPORT]: partial(export_model, process=process),
         TASKS[WorkKind.FILE_REPORT]: partial(report_on_file, process=process),
+        TASKS[WorkKind.VERIFICATION]: partial(verify_job, process=process),
     }

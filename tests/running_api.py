@@ -14,11 +14,12 @@ import uvicorn
 from service.api.app import create_app
 from service.api.main import api_uvicorn_config, prepare
 from service.core.database import Database, upgrade
-from service.core.domain.access import Principal
+from service.core.domain.access import KeyScope, Principal
 from service.core.domain.models import Delta
 from service.core.engine_protocol import BaseState, EmbedderState
 from service.core.repositories.access import AccessRepository
 from service.core.repositories.checkpoints import CheckpointRepository
+from service.core.repositories.keys import KeyRepository
 from service.core.repositories.models import ModelRepository
 from service.core.security import hash_api_key, new_api_key
 from service.core.settings import Settings
@@ -68,6 +69,21 @@ class RunningApi:
             principal = access.find_principal(hashed)
         assert principal is not None
         return Tenant(principal, key)
+
+    def new_key(self, tenant: Tenant, *scopes: KeyScope, expires_in: float | None = None) -> Tenant:
+        """Another key of the tenant's project; an administrator's key is of its organisation."""
+        key = new_api_key(admin=KeyScope.ADMIN in scopes)
+        hashed, scope = hash_api_key(key, self.settings), tenant.principal.scope
+        with self.database.transaction() as connection:
+            made = KeyRepository(connection, scope.organization_id).add(
+                scope.project_id,
+                name="test",
+                hashed=hashed,
+                last4=key[-4:],
+                scopes=frozenset(scopes),
+                expires_in=expires_in,
+            )
+        return Tenant(Principal(scope, made.id, made.scopes), key)
 
     def publish_model(
         self, tenant: Tenant, name: str, digest: str, *, base: BaseState | EmbedderState = FAKE_BASE

@@ -1,11 +1,10 @@
 """Units in training order: a pure function of seed and epoch, so that any attempt sees the same."""
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.methods.examples import Example, Unit
-from jobs.methods.seeds import derived_seed
+from service.core.batching import epoch_order
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,7 @@ def batches(units: Sequence[Unit], *, batch_size: int, n_epochs: int, seed: int)
     """Every unit once an epoch, shuffled anew each epoch; the last batch of one may be short."""
     step = 0
     for epoch in range(1, n_epochs + 1):
-        order = list(range(len(units)))
-        random.Random(derived_seed("shuffle", seed, epoch)).shuffle(order)
+        order = epoch_order(len(units), seed=seed, epoch=epoch)
         for start in range(0, len(order), batch_size):
             step += 1
             chosen = [e for i in order[start : start + batch_size] for e in units[i]]

@@ -10,7 +10,6 @@ from jobs.methods.loop import train
 from jobs.methods.method import Measurement, Objective, Plan, Run, TrainingMethod
 from jobs.methods.reporting import StepReport, Tally
 from jobs.methods.scoring import label_report, predicted
-from service.core.datasets import RowKind
 from service.core.domain.jobs import DataFacts
 from service.core.domain.methods import ClassificationMethod
 from service.core.domain.tunings import HeadTuningSpec, TuningSpec
@@ -20,8 +19,6 @@ from service.core.engine_protocol import HeadSpec, LabelExtras, Loss, RowLoss
 
 class Classification(TrainingMethod):
     """Rows are texts or conversations with labels."""
-
-    kind = RowKind.LABELLED
 
     def __init__(self, options: ClassificationMethod, tuning: TuningSpec) -> None:
         self._options = options

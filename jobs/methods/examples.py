@@ -1,13 +1,12 @@
 """What is trained on, tokenised: rows, and the examples that they make up."""
 
-import random
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.methods.seeds import derived_seed
-from service.core.datasets.rows import Message
+from service.core.batching import pack_sizes
+from service.core.datasets.rows import Message, Tool
 from service.core.engine_protocol import Extras, TrainingRow
 
 
@@ -58,7 +57,9 @@ class Example:
     item: Mapping[str, Any] | None = None
     """What graders may look up about a prompt …"""
     messages: tuple[Message, ...] = ()
-    """… and what it says."""
+    """… and what it says …"""
+    tools: tuple[Tool, ...] | None = None
+    """… with the tools that it offers."""
 
     @property
     def line(self) -> int:
@@ -87,18 +88,8 @@ def single(examples: Sequence[Example]) -> list[Unit]:
 def pack(examples: Sequence[Example], *, tokens: int, seed: int) -> list[Unit]:
     """Examples in an order of their own, as many in each unit as have together at most `tokens`.
 
-    They share no attention and need no padding; only `batch_size` counts them as one. Next fit:
-    a unit is closed by the first example that is too long for it.
+    They share no attention and need no padding; only `batch_size` counts them as one.
     """
-    order = list(examples)
-    random.Random(derived_seed("pack", seed)).shuffle(order)
-    units: list[Unit] = []
-    open_unit: list[Example] = []
-    room = tokens
-    for example in order:
-        if open_unit and example.tokens > room:
-            units.append(tuple(open_unit))
-            open_unit, room = [], tokens
-        open_unit.append(example)
-        room -= example.tokens
-    return [*units, tuple(open_unit)] if open_unit else units
+    sizes = [example.tokens for example in examples]
+    units = pack_sizes(sizes, limit=tokens, seed=seed)
+    return [tuple(examples[place] for place in unit) for unit in units]

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Protocol
 from jobs.methods.examples import Example
 from jobs.methods.reporting import StepReport, Tally
 from jobs.runner.session import EngineSession
-from service.core.datasets import RowKind
 from service.core.domain.jobs import DataFacts
 from service.core.engine_protocol import CrossEntropy, HeadSpec, Loss, Report, RowLoss
 from service.core.hyperparameters import ResolvedHyperparameters
@@ -84,7 +83,6 @@ class Run:
 class TrainingMethod(ABC):
     """One way to train."""
 
-    kind: ClassVar[RowKind]
     minimum_examples: ClassVar[int] = 10
 
     def head(self, facts: DataFacts) -> HeadSpec | None:

@@ -25,7 +25,7 @@ from jobs.methods.method import Environment, Plan, Run
 from jobs.methods.reporting import StepReport, row_mean
 from jobs.methods.rollouts import Answer, Drawing, Rollout, draw, rollouts
 from jobs.methods.saving import Saving
-from jobs.methods.seeds import derived_seed
+from service.core.batching import derived_seed
 from service.core.engine_protocol import (
     ForwardBackward,
     ForwardDone,

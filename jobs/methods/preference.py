@@ -14,7 +14,6 @@ from jobs.methods.examples import Example
 from jobs.methods.loop import train
 from jobs.methods.method import Measurement, PairObjective, Plan, Run, TrainingMethod
 from jobs.methods.reporting import StepReport, Tally, row_mean
-from service.core.datasets import RowKind
 from service.core.domain.methods import DpoMethod
 from service.core.engine_protocol import Dpo, Ipo, Loss, PairExtras, RowLoss, SimPo
 
@@ -23,8 +22,6 @@ _REFERENCE = "reference"
 
 class Preference(TrainingMethod):
     """Rows are pairs of answers to one conversation."""
-
-    kind = RowKind.PREFERENCE
 
     def __init__(self, options: DpoMethod) -> None:
         self._objective = _Preferring(_loss_of(options))

@@ -16,7 +16,6 @@ from jobs.methods.method import Plan, Run, TrainingMethod
 from jobs.methods.policy_loop import PolicyStrategy, train_policy
 from jobs.methods.reporting import StepReport
 from jobs.methods.rollouts import Drawing
-from service.core.datasets import RowKind
 from service.core.domain.methods import ReinforcementMethod
 from service.core.engine_protocol import Guide, Policy, PolicyExtras
 
@@ -26,8 +25,6 @@ _LEAST_DEVIATION = 1e-4
 
 class Reinforcement(TrainingMethod):
     """Rows are prompts, with whatever the graders look up."""
-
-    kind = RowKind.PROMPT
 
     def __init__(self, options: ReinforcementMethod) -> None:
         self._options = options

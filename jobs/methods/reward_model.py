@@ -6,7 +6,6 @@ from jobs.methods.examples import Example
 from jobs.methods.loop import train
 from jobs.methods.method import Measurement, PairObjective, Plan, Run, TrainingMethod
 from jobs.methods.reporting import StepReport, Tally, row_mean
-from service.core.datasets import RowKind
 from service.core.domain.jobs import DataFacts
 from service.core.domain.tunings import HeadTuningSpec, TuningSpec
 from service.core.engine_protocol import BradleyTerry, HeadSpec, Loss, RowLoss
@@ -14,8 +13,6 @@ from service.core.engine_protocol import BradleyTerry, HeadSpec, Loss, RowLoss
 
 class RewardModel(TrainingMethod):
     """Rows are pairs of answers to one conversation."""
-
-    kind = RowKind.PREFERENCE
 
     def __init__(self, tuning: TuningSpec) -> None:
         self._tuning = tuning

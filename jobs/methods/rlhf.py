@@ -12,7 +12,6 @@ from jobs.methods.method import Plan, Run, TrainingMethod
 from jobs.methods.policy_loop import PolicyStrategy, train_policy
 from jobs.methods.reporting import StepReport
 from jobs.methods.rollouts import Drawing
-from service.core.datasets import RowKind
 from service.core.domain.jobs import DataFacts
 from service.core.domain.methods import RlhfMethod
 from service.core.engine_protocol import HeadSpec, Policy, PolicyExtras
@@ -22,8 +21,6 @@ _LEAST_DEVIATION = 1e-6
 
 class Rlhf(TrainingMethod):
     """Rows are prompts."""
-
-    kind = RowKind.PROMPT
 
     def __init__(self, options: RlhfMethod) -> None:
         self._options = options

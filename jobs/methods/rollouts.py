@@ -1,6 +1,5 @@
 """Answers of the policy to prompts, with their rewards, and which prompts when."""
 
-import random
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +7,8 @@ from functools import partial
 
 from jobs.methods.examples import Example, TokenRow
 from jobs.methods.method import Answered, Environment
-from jobs.methods.seeds import derived_seed
 from jobs.runner.session import EngineSession
+from service.core.batching import epoch_order
 from service.core.engine_protocol import FinishReason, Guide, Sample, SamplePrompt, Sampling
 
 
@@ -98,8 +97,7 @@ def rollouts(
     """Every prompt once an epoch, shuffled anew each epoch: a pure function of the seed."""
     first = 1
     for epoch in range(1, n_epochs + 1):
-        order = list(range(len(prompts)))
-        random.Random(derived_seed("shuffle", seed, epoch)).shuffle(order)
+        order = epoch_order(len(prompts), seed=seed, epoch=epoch)
         for start in range(0, len(order), prompts_a_rollout):
             chosen = [prompts[i] for i in order[start : start + prompts_a_rollout]]
             yield Rollout(first, steps, epoch, chosen)

@@ -5,13 +5,10 @@ from collections.abc import Iterator
 from jobs.methods.loop import train
 from jobs.methods.method import Plan, Run, TokenObjective, TrainingMethod
 from jobs.methods.reporting import StepReport
-from service.core.datasets import RowKind
 
 
 class Supervised(TrainingMethod):
     """Rows are conversations, or prompts with completions."""
-
-    kind = RowKind.CONVERSATION
 
     def train(self, plan: Plan, run: Run) -> Iterator[StepReport]:
         return train(plan, run, TokenObjective())

@@ -5,7 +5,6 @@ attends to another. Some general text can be mixed in against forgetting (Ibrahi
 """
 
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,15 +12,13 @@ from jobs.methods.examples import Example
 from jobs.methods.loop import train
 from jobs.methods.method import Measurement, Plan, Run, TokenObjective, TrainingMethod
 from jobs.methods.reporting import StepReport
-from jobs.methods.seeds import derived_seed
-from service.core.datasets import RowKind
+from service.core.batching import choose_replayed
 from service.core.engine_protocol import RowLoss
 
 
 class Unsupervised(TrainingMethod):
     """Rows are texts."""
 
-    kind = RowKind.TEXT
     minimum_examples = 1
 
     def __init__(self, replay_ratio: float = 0.0) -> None:
@@ -35,16 +32,12 @@ class Unsupervised(TrainingMethod):
         """As much of the general text as makes up its share of all tokens, drawn by the seed; told
         apart by a negative line, since it is no part of the training file."""
         own = sum(example.tokens for example in plan.training)
-        missing = own * self._replay_ratio / (1 - self._replay_ratio)
-        order = list(plan.replay)
-        random.Random(derived_seed("replay", plan.seed)).shuffle(order)
-        chosen = []
-        for example in order:
-            if missing <= 0:
-                break
-            missing -= example.tokens
-            chosen.append(Example(tuple(replace(row, line=-row.line) for row in example.rows)))
-        return chosen
+        sizes = [example.tokens for example in plan.replay]
+        chosen = choose_replayed(sizes, own=own, ratio=self._replay_ratio, seed=plan.seed)
+        return [
+            Example(tuple(replace(row, line=-row.line) for row in plan.replay[place].rows))
+            for place in chosen
+        ]
 
 
 class _Perplexity(TokenObjective):

@@ -22,7 +22,7 @@ from service.core.repositories.files import FileRepository
 from service.core.storage import ObjectNotFound, StoredObject, StoredObjectSource
 
 _WANTED = (CONFIG_NAME, WEIGHTS_NAME)
-_MAX_RANK = 256
+_MAX_RANK = 1024
 _HEADER_ROOM = 16 * 1024**2
 _BESIDE = 4
 """Times the largest adapter: an archive may hold its optimizer, a tokenizer, plots."""

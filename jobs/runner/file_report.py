@@ -1,6 +1,6 @@
 """An examination of a file that no job has asked for: at upload, or for another model or method."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
@@ -20,6 +20,7 @@ from service.core.domain.files import File
 from service.core.domain.models import Base
 from service.core.domain.operations import Operation
 from service.core.errors import FileNotFound, InvalidTrainingFile
+from service.core.hyperparameters import Hyperparameters
 from service.core.repositories.files import FileRepository
 from service.core.repositories.operations import OperationRepository
 from service.core.repositories.registry import RegistryRepository
@@ -50,18 +51,25 @@ def _report_on_file(attempt: Attempt) -> None:
     source = StoredObjectSource(attempt.resources.store, file.key, file.bytes)
     asked = inputs.operation.request["kind"]
     kind = RowKind(asked) if asked else guess_kind(as_jsonl(source), file.filename)
+    requested = Hyperparameters(**inputs.operation.request["hyperparameters"])
+    limit = LengthLimit.of(requested, kind.methods[0], inputs.base.context_length)
     report = Report()
     with SeenRows() as seen:
         examination = Examination(
             kind=kind,
             codec=codec,
-            limit=LengthLimit(inputs.base.context_length),
+            limit=limit,
             seen=seen,
             pulse=attempt.control.check,
         )
         for _ in examine(as_jsonl(source, kind=kind), examination, report):
             pass
-    result = {"base": inputs.base.name, "kind": kind, "report": report.to_json()}
+    result = {
+        "base": inputs.base.name,
+        "kind": kind,
+        "limit": asdict(limit),
+        "report": report.to_json(),
+    }
 
     def store() -> None:
         with attempt.writing() as connection:

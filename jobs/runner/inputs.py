@@ -8,16 +8,23 @@ from jobs.methods.method import TrainingMethod
 from jobs.methods.registry import method_of
 from jobs.runner.attempt import Attempt
 from jobs.runner.control import NotYet
-from jobs.runner.rows import examples
+from jobs.runner.rows import example_of
 from service.core.database import Connection
-from service.core.datasets import Examination, LengthLimit, Report, SeenRows, invalid_file
+from service.core.datasets import (
+    Examination,
+    LengthLimit,
+    Report,
+    RowKind,
+    SeenRows,
+    examine,
+    invalid_file,
+)
 from service.core.datasets.formats import as_jsonl
 from service.core.domain.files import File
 from service.core.domain.jobs import FineTuningJob, StartPoint
 from service.core.domain.methods import UnsupervisedMethod
 from service.core.domain.models import Base
 from service.core.errors import FileNotFound, ModelNotFound, StartModelGone
-from service.core.hyperparameters import row_limit
 from service.core.repositories.files import FileRepository
 from service.core.repositories.jobs import JobRepository
 from service.core.repositories.models import ModelRepository
@@ -39,11 +46,26 @@ class Inputs:
     files: Mapping[str, File]
     """By the job's field that names them."""
 
+    @property
+    def kind(self) -> RowKind:
+        """Of the rows of every one of them."""
+        return RowKind.of_method(self.job.method.type)
 
-def read_inputs(attempt: Attempt) -> Inputs:
-    """Raises InvalidTrainingFile for a file that is gone, NotYet without the base."""
+    @property
+    def limit(self) -> LengthLimit:
+        """Resolved with the other numbers by the validation, and from then on a fact."""
+        job, resolved = self.job, self.job.resolved
+        if resolved is not None and resolved.max_seq_length is not None:
+            return LengthLimit(resolved.max_seq_length, resolved.over_length)
+        return LengthLimit.of(job.hyperparameters, job.method.type, self.base.context_length)
+
+
+def read_inputs(attempt: Attempt, job_id: str | None = None) -> Inputs:
+    """Of the job that the attempt is at, or of another. Raises InvalidTrainingFile for a file that
+    is gone, NotYet without the base."""
     with attempt.reading() as connection:
-        job = JobRepository(connection, attempt.scope).get(attempt.claim.subject_id)
+        jobs = JobRepository(connection, attempt.scope)
+        job = jobs.get(job_id or attempt.claim.subject_id)
         base = RegistryRepository(connection).find_base(job.base)
         if base is None:
             raise NotYet(f"Waiting for an engine that holds the base {job.base}.")
@@ -111,7 +133,8 @@ def stored_examples(
     source = StoredObjectSource(attempt.resources.store, file.key, file.bytes)
     chunks = as_jsonl(source, kind=examination.kind)
     try:
-        yield from examples(chunks, examination, report)
+        for row, encoded in examine(chunks, examination, report):
+            yield example_of(row, encoded)
     except ObjectNotFound:
         raise _gone(file.id, examination.param) from None
 
@@ -125,12 +148,10 @@ def examination_of(
     seen: SeenRows | None = None,
 ) -> Examination:
     """What the job asks of its files' rows. Raises NotYet."""
-    requested = inputs.job.hyperparameters
-    limit = row_limit(requested, inputs.job.method.type, inputs.base.context_length)
     return Examination(
-        kind=inputs.method.kind,
+        kind=inputs.kind,
         codec=load_codec(attempt, inputs.base),
-        limit=LengthLimit(limit, requested.over_length),
+        limit=inputs.limit,
         param=param,
         seen=seen,
         pulse=pulse,

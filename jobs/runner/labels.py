@@ -17,7 +17,7 @@ class Labelled(Protocol):
 
 def check_labels(inputs: Inputs, training: Labelled, held_out: Labelled | None) -> None:
     """Of other methods nothing. Raises InvalidTrainingFile, InvalidValidationFile."""
-    if inputs.method.kind is not RowKind.LABELLED:
+    if inputs.kind is not RowKind.LABELLED:
         return
     if len(training.labels) < 2:
         raise invalid_file(

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from jobs.methods.reporting import StepReport
 from service.core.domain.jobs import Checkpoint, FineTuningJob
@@ -28,18 +29,8 @@ def receipt_of(
 ) -> bytes:
     """As JSON. `attempts` above 1 means that states were stored and restored in between."""
     mixed = sum(1 for report in reports if report.details.get("mixed"))
-    receipt = {
-        "job": job.id,
-        "model": job.reserved_model_name,
-        "base": job.base,
+    receipt = config_of(job) | {
         "base_digest": opened.base_digest,
-        "start_from": None if job.start is None else asdict(job.start),
-        "data": dict(job.facts.digests) if job.facts else {},
-        "method": asdict(job.method),
-        "tuning": asdict(job.tuning),
-        "hyperparameters": None if job.resolved is None else asdict(job.resolved),
-        "seed": job.seed,
-        "exact": job.exact,
         "attempts": job.attempts + 1,
         "steps": reports[-1].step if reports else 0,
         "mixed_steps": mixed,
@@ -62,6 +53,22 @@ def code_version() -> dict[str, str]:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             digest.update(f"{package}/{path.relative_to(root).as_posix()} {content}\n".encode())
     return {"code": f"sha256:{digest.hexdigest()}"}
+
+
+def config_of(job: FineTuningJob) -> dict[str, Any]:
+    """What the job's row says of its training."""
+    return {
+        "job": job.id,
+        "model": job.reserved_model_name,
+        "base": job.base,
+        "start_from": None if job.start is None else asdict(job.start),
+        "data": dict(job.facts.digests) if job.facts else {},
+        "method": asdict(job.method),
+        "tuning": asdict(job.tuning),
+        "hyperparameters": None if job.resolved is None else asdict(job.resolved),
+        "seed": job.seed,
+        "exact": job.exact,
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -4,8 +4,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,9 +28,6 @@ _PATIENCE_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
 _OUR_TROUBLE = (401, 429)
 """Says nothing of what was asked, as little as a 5xx does."""
-
-
-Conversation = list[dict[str, Any]]
 
 
 class RewardModelClient:
@@ -81,9 +79,9 @@ class RewardModelClient:
                 raise
         return [score for batch in scores for score in batch.result()]
 
-    def _score(self, conversations: Sequence[Conversation]) -> list[float]:
+    def _score(self, batch: "_Batch") -> list[float]:
         """On a thread of its own."""
-        answer = self._post({"model": self._model, "input": list(conversations)})
+        answer = self._post({"model": self._model, **batch.to_body()})
         scores = [item["score"] for item in answer["data"]]
         if None in scores:
             raise TrainingFailed(f"{self._model!r} is no reward model: it gives no scores.")
@@ -109,18 +107,36 @@ class RewardModelClient:
             self._is_over.wait(_PAUSE_SECONDS)
 
 
-def _batches(answers: Sequence[Answered]) -> Iterator[list[Conversation]]:
+@dataclass
+class _Batch:
+    """What one request is about."""
+
+    tools: list[dict[str, Any]]
+    """Of all its conversations."""
+    conversations: list[list[dict[str, Any]]] = field(default_factory=list)
+    bytes: int = 0
+
+    def to_body(self) -> dict[str, Any]:
+        tools = {"tools": self.tools} if self.tools else {}
+        return {"input": self.conversations, **tools}
+
+
+def _batches(answers: Sequence[Answered]) -> list[_Batch]:
     """In order, mostly all in one."""
-    batch: list[Conversation] = []
-    size = 0
+    batches: list[_Batch] = []
     for answer in answers:
+        tools = [dict(tool) for tool in answer.prompt.tools or ()]
         said = {"role": "assistant", "content": answer.text}
         conversation = [*map(dict, answer.prompt.messages), said]
-        weight = len(json.dumps(conversation, ensure_ascii=False).encode())
-        if batch and (size + weight > _BYTES or len(batch) == _CONVERSATIONS):
-            yield batch
-            batch, size = [], 0
-        batch.append(conversation)
-        size += weight
-    if batch:
-        yield batch
+        size = len(json.dumps([*conversation, *tools], ensure_ascii=False).encode())
+        last = batches[-1] if batches else None
+        if last is None or last.tools != tools or not _has_room(last, size):
+            last = _Batch(tools)
+            batches.append(last)
+        last.conversations.append(conversation)
+        last.bytes += size
+    return batches
+
+
+def _has_room(batch: _Batch, size: int) -> bool:
+    return batch.bytes + size <= _BYTES and len(batch.conversations) < _CONVERSATIONS

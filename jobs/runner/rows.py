@@ -1,28 +1,15 @@
-"""A stored data set as examples of one base and method."""
-
-from collections.abc import Iterable, Iterator
+"""Rows as the examples of their method."""
 
 from jobs.methods.examples import Example, TokenRow
 from service.core.datasets import (
     EncodedRow,
-    Examination,
     LabelledRow,
     PreferenceRow,
     ReinforcementRow,
-    Report,
     Row,
-    examine,
 )
 from service.core.engine_protocol import PairExtras
 from service.core.text import TrainingTokens
-
-
-def examples(
-    chunks: Iterable[bytes], examination: Examination, report: Report
-) -> Iterator[Example]:
-    """Every example that can be trained on; what is wrong with the others is in `report`."""
-    for row, encoded in examine(chunks, examination, report):
-        yield example_of(row, encoded)
 
 
 def example_of(row: Row, encoded: EncodedRow) -> Example:
@@ -41,7 +28,7 @@ def example_of(row: Row, encoded: EncodedRow) -> Example:
             return Example(rows, labels=row.labels, is_multi_label=row.is_multi)
         case ReinforcementRow():
             rows = (_token_row(row.line, encoded["row"]),)
-            return Example(rows, item=row.item, messages=row.messages)
+            return Example(rows, item=row.item, messages=row.messages, tools=row.tools)
     return Example((_token_row(row.line, encoded["row"]),))
 
 

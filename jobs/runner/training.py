@@ -31,7 +31,7 @@ from jobs.runner.resuming import (
 from jobs.runner.saves import SaveRecorder
 from service.core.datasets import Report
 from service.core.domain.jobs import DataFacts, FineTuningJob, JobStatus
-from service.core.errors import AdapterCorrupt, TrainingDiverged
+from service.core.errors import AdapterCorrupt, TrainingDiverged, TrainingFailed
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
 
@@ -100,7 +100,7 @@ def _run_method(
             state_seconds=attempt.resources.settings.state_seconds,
         )
         try:
-            for report in inputs.method.train(_plan(attempt, inputs, training), run):
+            for report in inputs.method.train(plan_of(attempt, inputs, training), run):
                 saves.take_in(report)
                 recorder.report(report)
                 reporter.report(report)
@@ -125,8 +125,8 @@ def begin(attempt: Attempt, job: FineTuningJob, *, after_step: int = 0) -> None:
         )
 
 
-def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
-    """The rows once more, to be kept this time."""
+def plan_of(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
+    """The rows once more, to be kept this time. Raises InvalidTrainingFile, TrainingFailed."""
     job = inputs.job
     if job.resolved is None:
         raise TypeError(f"job {job.id} is queued without resolved hyperparameters")
@@ -137,11 +137,12 @@ def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
         training.session.beat()
 
     def rows(param: str) -> list[Example]:
-        """Faults were found by the validation; what it let through is the same this time."""
         report = Report()
         examination = examination_of(attempt, inputs, param=param, pulse=pulse)
         found = list(stored_examples(attempt, inputs, examination, report))
         report.raise_if_errors(param)
+        if param == TRAINING and job.facts is not None:
+            _check_same_rows(job.facts, DataFacts(len(found), report.tokens))
         return found
 
     return Plan(
@@ -152,3 +153,14 @@ def _plan(attempt: Attempt, inputs: Inputs, training: Training) -> Plan:
         seed=job.seed,
         replay=rows(REPLAY),
     )
+
+
+def _check_same_rows(validated: DataFacts, found: DataFacts) -> None:
+    """Files and limits are those of the validation; so only a changed object or a base whose text
+    is another by now makes other tokens of them. Raises TrainingFailed."""
+    if (validated.examples, validated.tokens) != (found.examples, found.tokens):
+        raise TrainingFailed(
+            f"The training file has {found.examples} examples with {found.tokens} tokens, and had "
+            f"{validated.examples} with {validated.tokens} when it was validated: what is stored, "
+            "or the base's template or tokenizer, has changed since. Create the job again."
+        )

@@ -122,11 +122,14 @@ def _check_enough(report: Report, least: int, param: str) -> None:
     """Raises InvalidTrainingFile."""
     if report.usable_rows >= least:
         return
-    left_out = report.rows - report.usable_rows
-    tail = f" ({left_out} more rows are left out, see the job's events)" if left_out else ""
+    too_long = report.counts[Severity.WARNING, "skipped"]
+    tail, mend = "", "add rows"
+    if too_long:
+        tail = f" ({too_long} more are left out, because they are too long)"
+        mend = "raise max_seq_length, shorten them or add rows"
     raise invalid_file(
         f"The {events.file_name(param)} has {report.usable_rows} examples{tail}, and a job needs "
-        f"at least {least}; add rows.",
+        f"at least {least}; {mend}.",
         param=param,
     )
 

@@ -9,12 +9,14 @@ from fastapi import Depends, FastAPI
 
 from service.api import error_handlers
 from service.api.aliases.routes import router as aliases
+from service.api.audit_logs.routes import router as audit_logs
 from service.api.batches.routes import router as batches
 from service.api.chat.routes import router as chat
 from service.api.classify.routes import router as classify
 from service.api.completions.routes import router as completions
 from service.api.dependencies import refuse_unknown_query
 from service.api.embeddings.routes import router as embeddings
+from service.api.estimates.routes import router as estimates
 from service.api.exports.routes import router as exports
 from service.api.files.routes import UPLOAD_PATH
 from service.api.files.routes import router as files
@@ -26,15 +28,18 @@ from service.api.idempotency import IdempotencyKeys
 from service.api.imports.routes import router as imports
 from service.api.integrations.routes import router as integrations
 from service.api.internal.routes import router as internal
+from service.api.keys.routes import router as keys
 from service.api.middleware import BodyLimit, RequestContext
 from service.api.models.routes import router as models
 from service.api.permissions.routes import router as permissions
 from service.api.previews.routes import router as previews
+from service.api.projects.routes import router as projects
 from service.api.reports.routes import router as reports
 from service.api.resources import Resources, State
 from service.api.stored_completions.routes import router as stored_completions
 from service.api.uploads.routes import PARTS_PATH
 from service.api.uploads.routes import router as uploads
+from service.api.verifications.routes import router as verifications
 from service.api.webhooks.routes import router as webhooks
 from service.api.wire import ErrorEnvelope
 from service.core.settings import Settings
@@ -72,7 +77,9 @@ def create_app(settings: Settings) -> FastAPI:
         reports,
         fine_tuning,
         job_records,
+        verifications,
         previews,
+        estimates,
         permissions,
         graders,
         aliases,
@@ -87,6 +94,9 @@ def create_app(settings: Settings) -> FastAPI:
         batches,
         webhooks,
         integrations,
+        projects,
+        keys,
+        audit_logs,
         internal,
         health,
     ):

@@ -5,6 +5,7 @@ which an SDK sends from its environment, are ignored. A dependency that does not
 FastAPI would give any other a thread for itself.
 """
 
+import logging
 import math
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from service.api.key_scopes import require_scope
 from service.api.resources import Resources
 from service.api.wire import MAX_METADATA_PAIRS
 from service.core.domain.access import Principal
@@ -29,6 +31,8 @@ from service.core.rate_limits import Share
 from service.core.repositories.access import AccessRepository
 from service.core.security import hash_api_key, tokens_equal
 
+logger = logging.getLogger(__name__)
+
 _bearer = HTTPBearer(auto_error=False, description="An API key of one project.")
 _INTERNAL = "internal"
 _internal_bearer = HTTPBearer(auto_error=False, scheme_name="InternalToken")
@@ -43,10 +47,22 @@ ResourcesDep = Annotated[Resources, Depends(get_resources)]
 
 
 def find_principal(resources: Resources, key: str) -> Principal | None:
-    """Whose key this is; None when unknown or revoked."""
+    """Whose key this is; None when it is unknown, expired or revoked. Notes its use."""
     hashed = hash_api_key(key, resources.settings)
     with resources.database.snapshot() as connection:
-        return AccessRepository(connection).find_principal(hashed)
+        principal = AccessRepository(connection).find_principal(hashed)
+    if principal is not None and principal.use_is_old:
+        _note_use(resources, principal.key_id)
+    return principal
+
+
+def _note_use(resources: Resources, key_id: str) -> None:
+    """The request goes on whether this can be written or not."""
+    try:
+        with resources.database.transaction() as connection:
+            AccessRepository(connection).note_use(key_id)
+    except DatabaseUnavailable:
+        logger.warning("the use of key %s went unnoted", key_id)
 
 
 def find_caller(scope: Scope) -> Principal | None:
@@ -66,7 +82,9 @@ def admit_caller(scope: Scope) -> None:
     if principal is not None:
         resources: Resources = scope["state"]["resources"]
         scope["state"]["organization"] = principal.scope.organization
-        scope["state"]["rate_limits"] = resources.rate_limits.admit(principal.scope.project_id)
+        scope["state"]["rate_limits"] = resources.rate_limits.admit(
+            principal.scope.project_id, principal.limits
+        )
 
 
 def get_principal(
@@ -76,7 +94,7 @@ def get_principal(
 ) -> Principal:
     """The caller of a public operation; a worker that runs a batch calls for its project.
 
-    Raises Unauthorized, RateLimitExceeded.
+    Raises Unauthorized, RateLimitExceeded, Forbidden.
     """
     project_id = request.headers.get(PROJECT_HEADER)
     if project_id is None:
@@ -84,13 +102,16 @@ def get_principal(
     else:
         require_internal_token(resources, credentials)
         with resources.database.snapshot() as connection:
-            scope = AccessRepository(connection).scope_of_project(project_id)
-        principal = Principal(scope, key_id=_INTERNAL)
+            access = AccessRepository(connection)
+            scope = access.scope_of_project(project_id)
+            limits = access.limits_of_project(project_id)
+        principal = Principal(scope, key_id=_INTERNAL, limits=limits)
     request.state.organization = principal.scope.organization
-    standing = resources.rate_limits.admit(principal.scope.project_id)
+    standing = resources.rate_limits.admit(principal.scope.project_id, principal.limits)
     request.state.rate_limits = standing
     if standing.requests.exceeded:
         raise RateLimitExceeded(_over("requests", standing.requests))
+    require_scope(principal, request.scope["route"].name)
     return principal
 
 
@@ -104,8 +125,9 @@ def _owner_of_key(
     principal = find_principal(resources, credentials.credentials)
     if principal is None:
         raise Unauthorized(
-            f"Incorrect API key: {_masked(credentials.credentials)}. "
-            "The operator of this server lists and makes keys with `tunery-server keys`."
+            f"Incorrect API key: {_masked(credentials.credentials)}. It is unknown, expired or "
+            "revoked, or its project is archived. The operator of this server lists and makes "
+            "keys with `tunery-server keys`."
         )
     return principal
 
@@ -166,7 +188,7 @@ async def refuse_unknown_query(request: Request) -> None:
         return
     known = {field.alias for field in get_flat_params(request.scope["route"].dependant)}
     for name in request.query_params:
-        if name.partition("[")[0] not in known:
+        if name not in known and name.partition("[")[0] not in known:
             raise UnsupportedParameter(
                 f"Unsupported parameter: '{name}'. This address does not take it in the query; "
                 "leave it out.",

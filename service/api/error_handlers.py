@@ -112,6 +112,8 @@ def _from_validation(first: Mapping[str, Any], body: object) -> ServiceError:
         return InvalidRequest(f"The body is not valid JSON: {first['ctx']['error']}.")
     first = _of_discriminator(first)
     param = _dotted(first["loc"], body, missing=first["type"] == "missing")
+    if param is None and isinstance(body, dict):  # its members do not go together
+        return InvalidRequest(f"Invalid request: {first['msg']}.")
     if param is None:
         return InvalidRequest("The body must be a JSON object, sent as application/json.")
     if first["type"] == "missing":

@@ -24,7 +24,7 @@ from service.api.dependencies import find_caller
 from service.api.error_handlers import UNEXPECTED, error_json, error_response
 from service.api.middleware import replay_body
 from service.api.resources import Resources
-from service.core.domain.access import Principal
+from service.core.domain.access import KeyScope, Principal
 from service.core.errors import DatabaseUnavailable, InvalidIdempotencyKey, ServiceError
 from service.core.ids import new_request_id
 from service.core.repositories.idempotency import IdempotencyRepository, KeyUse, StoredAnswer
@@ -36,6 +36,8 @@ _MAX_KEPT_BYTES = 4 * 1024**2
 _HOLD_SECONDS = 30.0
 _PROLONG_SECONDS = 10.0
 _JSON = "application/json"
+_NOT_KEPT = "/v1/organization/"
+"""Answers there hold keys, which are stored nowhere."""
 
 
 class IdempotencyKeys:
@@ -197,6 +199,8 @@ def _key_of(scope: HttpScope) -> str | None:
         return None
     headers = Headers(scope=scope)
     media_type = headers.get("content-type", _JSON)
+    if scope["path"].startswith(_NOT_KEPT):
+        return None
     return headers.get("idempotency-key") if media_type.startswith(_JSON) else None
 
 
@@ -226,14 +230,18 @@ async def _use_key(scope: HttpScope, key: str, body: bytes) -> "_HeldKey | Respo
             f"An Idempotency-Key has 1 to {_MAX_KEY_CHARACTERS} characters."
         )
     scope["state"]["organization"] = principal.scope.organization
-    route = hashlib.sha256(scope["path"].encode()).hexdigest()
+    # an answer is only for keys that may do the same: scopes are looked at behind this middleware
+    restricted = sorted(principal.scopes - {KeyScope.ALL})
+    route = hashlib.sha256(" ".join([scope["path"], *restricted]).encode()).hexdigest()
     held = _HeldKey(resources, principal, KeyUse(route, key, new_request_id()))
     fingerprint = hashlib.sha256(scope["query_string"] + b"\n" + body).hexdigest()
     stored = await run_sync(held.begin, fingerprint)
     if stored is None:
         return held
     admit = resources.rate_limits.admit
-    scope["state"]["rate_limits"] = await run_sync(admit, principal.scope.project_id)
+    scope["state"]["rate_limits"] = await run_sync(
+        admit, principal.scope.project_id, principal.limits
+    )
     return _replayed(resources, stored)
 
 

@@ -41,4 +41,4 @@ class TokenMeter:
                 loop.run_in_executor(None, self._spend, principal, tokens())
 
     def _spend(self, principal: Principal, tokens: int) -> None:
-        self._rate_limits.spend(principal.scope.project_id, tokens)
+        self._rate_limits.spend(principal.scope.project_id, tokens, principal.limits)

@@ -1,6 +1,6 @@
 """What every resource's wire shapes share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -49,3 +49,24 @@ Metadata = Annotated[
     dict[str, str], Field(max_length=MAX_METADATA_PAIRS), AfterValidator(_within_bounds)
 ]
 Order = Literal["asc", "desc"]
+
+
+EVENT_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "description": "One server-sent event.",
+                    "properties": {
+                        "data": {"type": "string"},
+                        "event": {"type": "string"},
+                        "id": {"type": "string"},
+                    },
+                    "required": ["data"],
+                }
+            }
+        }
+    }
+}
+"""What an operation may answer beside JSON, as its `responses`."""

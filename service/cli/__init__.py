@@ -3,7 +3,7 @@ none loads what another needs."""
 
 import typer
 
-from service.cli import database, doctor, keys, models, processes
+from service.cli import audit, database, doctor, keys, models, processes
 from service.core.errors import ServiceError
 
 _FAILED = 2
@@ -36,6 +36,7 @@ processes.add_commands(app)
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
+app.add_typer(audit.app, name="audit")
 app.command("doctor")(doctor.doctor)
 
 

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from service.core.domain.access import ApiKey
+from service.core.domain.access import ApiKey, KeyScope
+
+_DAY = 86400
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)
 
@@ -16,12 +18,26 @@ def create(
     project: Annotated[
         str | None, typer.Option(help="Its project, made when missing; else the default one.")
     ] = None,
+    scope: Annotated[
+        list[KeyScope] | None,
+        typer.Option(help="What it may do (again for more); `all` unless given."),
+    ] = None,
+    expires_days: Annotated[
+        float | None, typer.Option(min=0.001, help="Days until it expires; never unless given.")
+    ] = None,
 ) -> None:
     """Make a key and show it, this once: only its hash is stored."""
     from service.cli.key_store import create_key
     from service.cli.targets import operator_settings
 
-    typer.echo(create_key(operator_settings(), name=name, project=project))
+    key = create_key(
+        operator_settings(),
+        name=name,
+        scopes=frozenset(scope or [KeyScope.ALL]),
+        project=project,
+        expires_in=None if expires_days is None else expires_days * _DAY,
+    )
+    typer.echo(key)
 
 
 @app.command("list")
@@ -32,6 +48,20 @@ def list_() -> None:
 
     for key in list_keys(operator_settings()):
         typer.echo(_line(key))
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")],
+    keep_old_hours: Annotated[
+        float, typer.Option(min=0, max=168, help="The old key goes on for so long.")
+    ] = 0,
+) -> None:
+    """Replace a key by another with its name and scopes, and show that, this once."""
+    from service.cli.key_store import rotate_key
+    from service.cli.targets import operator_settings
+
+    typer.echo(rotate_key(operator_settings(), key_id, keep_old=keep_old_hours * 3600))
 
 
 @app.command()
@@ -47,6 +77,19 @@ def revoke(
 
 
 def _line(key: ApiKey) -> str:
-    created = time.strftime("%Y-%m-%d", time.gmtime(key.created_at))
-    status = "active" if key.revoked_at is None else "revoked"
-    return f"{key.id}  …{key.last4}  {created}  {status:<7}  {key.project_id}  {key.name}"
+    scopes = ",".join(sorted(key.scopes))
+    used = "never used" if key.last_used_at is None else f"used {_day(key.last_used_at)}"
+    return (
+        f"{key.id}  …{key.last4}  {_day(key.created_at)}  {_status(key):<7}  {key.project_id}  "
+        f"{scopes}  {used}  {key.name}"
+    )
+
+
+def _status(key: ApiKey) -> str:
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= time.time() else "active"
+
+
+def _day(moment: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))

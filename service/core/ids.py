@@ -34,6 +34,10 @@ def new_export_id() -> str:
     return f"export_{_random(24)}"
 
 
+def new_verification_id() -> str:
+    return f"verification_{_random(24)}"
+
+
 def new_report_id() -> str:
     return f"report_{_random(24)}"
 

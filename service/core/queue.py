@@ -28,6 +28,7 @@ TASKS: dict[WorkKind, str] = {
     WorkKind.IMPORT: "jobs.tasks.import_model",
     WorkKind.EXPORT: "jobs.tasks.export_model",
     WorkKind.FILE_REPORT: "jobs.tasks.report_on_file",
+    WorkKind.VERIFICATION: "jobs.tasks.verify_job",
 }
 """The allow-list: a worker refuses every other function name, whoever wrote it into Redis."""
 
@@ -38,9 +39,9 @@ _UNBOUNDED_SECONDS = 30 * 24 * 3600
 
 
 def queue_name(kind: WorkKind, pool: str) -> str:
-    """`train.<pool>` for training, `batch` for batches, which take hours, `models` for imports and
-    exports, which take minutes, `webhooks` for what takes as long as a receiver likes; everything
-    short shares one queue, so that validation never waits behind any of them."""
+    """`train.<pool>` for training, `batch` for batches, which take hours, `models` for imports,
+    exports and verifications, which take minutes, `webhooks` for what takes as long as a receiver
+    likes; everything short shares one queue, so that validation never waits behind any of them."""
     match kind:
         case WorkKind.TRAINING:
             return f"train.{pool}"
@@ -48,7 +49,7 @@ def queue_name(kind: WorkKind, pool: str) -> str:
             return "batch"
         case WorkKind.WEBHOOK:
             return "webhooks"
-        case WorkKind.IMPORT | WorkKind.EXPORT:
+        case WorkKind.IMPORT | WorkKind.EXPORT | WorkKind.VERIFICATION:
             return "models"
         case WorkKind.VALIDATION | WorkKind.FILE_REPORT:
             return "short"

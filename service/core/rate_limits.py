@@ -13,7 +13,10 @@ from limits.strategies import FixedWindowRateLimiter
 from redis import ConnectionPool
 from redis.exceptions import RedisError
 
+from service.core.domain.access import ProjectLimits
 from service.core.settings import Settings
+
+_NO_LIMITS = ProjectLimits()
 
 logger = logging.getLogger(__name__)
 
@@ -65,32 +68,46 @@ class RateLimits:
             tokens=settings.tokens_per_minute,
         )
 
-    def admit(self, project_id: str) -> Standing:
-        """Count one request. It is the caller who refuses what exceeds a limit."""
+    @property
+    def requests_per_minute(self) -> int:
+        """Of a project without a limit of its own."""
+        return self._requests.amount
+
+    @property
+    def tokens_per_minute(self) -> int:
+        """Of a project without a limit of its own."""
+        return self._tokens.amount
+
+    def admit(self, project_id: str, limits: ProjectLimits = _NO_LIMITS) -> Standing:
+        """Count one request against the project's limits, where it has its own. It is the caller
+        who refuses what exceeds a limit."""
+        requests = _own(self._requests, limits.requests_per_minute)
+        tokens = _own(self._tokens, limits.tokens_per_minute)
         if not self._is_away():
             try:
-                within = self._windows.hit(self._requests, project_id)
+                within = self._windows.hit(requests, project_id)
                 return Standing(
-                    requests=self._share(self._requests, project_id, exceeded=not within),
-                    tokens=self._tokens_of(project_id),
+                    requests=self._share(requests, project_id, exceeded=not within),
+                    tokens=self._tokens_of(tokens, project_id),
                 )
             except RedisError as error:
                 self._note_away(error)
-        return Standing(_whole(self._requests), _whole(self._tokens))
+        return Standing(_whole(requests), _whole(tokens))
 
-    def spend(self, project_id: str, tokens: int) -> None:
+    def spend(self, project_id: str, tokens: int, limits: ProjectLimits = _NO_LIMITS) -> None:
         """Count tokens, which may be more than are left: the window then stays exceeded."""
         if tokens > 0 and not self._is_away():
             try:
-                self._windows.hit(self._tokens, project_id, cost=tokens)
+                item = _own(self._tokens, limits.tokens_per_minute)
+                self._windows.hit(item, project_id, cost=tokens)
             except RedisError as error:
                 self._note_away(error)
 
     def close(self) -> None:
         self._pool.disconnect()
 
-    def _tokens_of(self, project_id: str) -> Share:
-        share = self._share(self._tokens, project_id, exceeded=False)
+    def _tokens_of(self, item: RateLimitItemPerMinute, project_id: str) -> Share:
+        share = self._share(item, project_id, exceeded=False)
         return Share(share.limit, share.remaining, share.reset_seconds, share.remaining == 0)
 
     def _share(self, item: RateLimitItemPerMinute, project_id: str, *, exceeded: bool) -> Share:
@@ -104,6 +121,10 @@ class RateLimits:
     def _note_away(self, error: RedisError) -> None:
         logger.warning("no rate limits for %.0f s: %s", _AWAY_SECONDS, error)
         self._away_until = time.monotonic() + _AWAY_SECONDS
+
+
+def _own(item: RateLimitItemPerMinute, limit: int | None) -> RateLimitItemPerMinute:
+    return item if limit is None else RateLimitItemPerMinute(limit, namespace=item.namespace)
 
 
 def _whole(item: RateLimitItemPerMinute) -> Share:

@@ -7,9 +7,10 @@ import secrets
 from service.core.settings import Settings
 
 
-def new_api_key() -> str:
+def new_api_key(*, admin: bool = False) -> str:
     """256 random bits behind a prefix that secret scanners can know."""
-    return f"sk-ft-{secrets.token_urlsafe(32)}"
+    prefix = "sk-ft-admin-" if admin else "sk-ft-"
+    return f"{prefix}{secrets.token_urlsafe(32)}"
 
 
 def hash_api_key(key: str, settings: Settings) -> str:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.core.errors import ConfigurationError
 from service.core.model_names import is_reserved
+from service.core.prices import parse_prices
 
 Variables = dict[str, str]
 WandbMode = Literal["online", "offline", "off"]
@@ -140,6 +141,16 @@ class Settings(BaseSettings):
     state_seconds: float = Field(60, ge=0)
     """A running training stores its state so often, so that a lost attempt costs no more; 0 stores
     it after each step."""
+    self_calibration: bool = True
+    """Lets an idle engine measure itself once with a few passes, so that
+    `POST /v1/fine_tuning/estimate` knows its speed before the first job; what was measured is kept
+    in the cache folder. Without it the jobs that run are what it learns from."""
+    prices: str = ""
+    """Comma-separated `BASE/TUNING=AMOUNT`, the price of a million trained tokens, where either
+    name may be `*`; the most exact entry counts: `smollm2-135m-instruct/lora=0.40,*/full=2`. Empty:
+    estimates name no price."""
+    price_currency: str = Field("usd", pattern="^[a-z]{3}$")
+    """ISO 4217, in small letters."""
     session_seconds: float = Field(60, gt=0)
     """A training session without a command or beat for this long is closed."""
 
@@ -189,6 +200,17 @@ class Settings(BaseSettings):
             if is_reserved(name):
                 raise ValueError(f"no model can have the name {name!r}, which is a route's")
         return value
+
+    @field_validator("prices")
+    @classmethod
+    def _prices_are_amounts(cls, value: str) -> str:
+        parse_prices(value)
+        return value
+
+    @cached_property
+    def price_table(self) -> dict[tuple[str, str], float]:
+        """(base, tuning) → price of a million trained tokens."""
+        return parse_prices(self.prices)
 
     @cached_property
     def bases(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from service.core.storage import ObjectStore
 from service.engine.adapters import AdapterDisk, AdapterStore, linear_shapes
 from service.engine.bases import PreparedBase, load_prepared, prepare_base, publish_text_assets
 from service.engine.beacon import Beacon
+from service.engine.calibration import CalibrationBook, shapes_of
 from service.engine.embedding import LoadedEmbedder, load_embedder, prepare_embedder
 from service.engine.export import Exports, ObjectStoreSink
 from service.engine.front import EngineFront, bind_front
@@ -119,11 +120,31 @@ def _engine(
     started = time.monotonic()
     sink = ObjectStoreSink(store)
     exports = Exports(store, settings.cache_dir / "exports")
+    books = {base.name: _book(base, settings) for base in bases}
     engine = Engine(
-        bases, adapters, sink, _limits(settings), _identity(settings), embedders, exports
+        bases,
+        adapters,
+        sink,
+        _limits(settings),
+        _identity(settings),
+        embedders,
+        exports,
+        books=books,
+        measures_itself=settings.self_calibration,
     )
     logger.info("step loop prepared in %.1f s", time.monotonic() - started)
     return engine
+
+
+def _book(base: LoadedBase, settings: Settings) -> CalibrationBook:
+    # Here too the linear layers must still be the base's own.
+    shapes = shapes_of(base.model, linear_shapes(base.model), element_bytes=base.dtype.itemsize)
+    return CalibrationBook(
+        base,
+        shapes,
+        micro_batch_tokens=settings.micro_batch_tokens,
+        folder=settings.cache_dir / "calibration",
+    )
 
 
 def _limits(settings: Settings) -> EngineLimits:

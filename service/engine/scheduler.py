@@ -6,7 +6,7 @@ and runs one pass of training, so at least one decode step lies between two micr
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from service.core.engine_protocol import (
@@ -25,6 +25,7 @@ from service.core.engine_protocol import (
 )
 from service.core.errors import EngineOverloaded, EngineUnavailable, ModelNotFound
 from service.engine.artefacts import Artefacts
+from service.engine.calibration import CalibrationBook, SelfCalibration, TrainingWatch
 from service.engine.classification import BaseReader, ClassificationQueue, EmbedderReader
 from service.engine.embedding import EmbeddingQueue, LoadedEmbedder
 from service.engine.export import Exports
@@ -62,8 +63,12 @@ class Engine:
         identity: EngineIdentity,
         embedders: Sequence[LoadedEmbedder] = (),
         exports: Exports | None = None,
+        *,
+        books: Mapping[str, CalibrationBook] | None = None,
+        measures_itself: bool = False,
     ) -> None:
-        """Without `exports` none are made.
+        """Without `exports` none are made. `books`, by base, take what is measured;
+        `measures_itself` fills them while idle.
 
         Raises ConfigurationError for a base whose architecture is not supported.
         """
@@ -92,9 +97,17 @@ class Engine:
         by_name = {embedder.state.name: embedder for embedder in embedders}
         self._sessions = TrainingSessions(variants, by_name, source, limits, self._lock, self._wake)
         self._storing = ThreadPoolExecutor(_STORING_THREADS, thread_name_prefix="engine-store")
+        self._books = dict(books or {})
         self._training = TrainingLoop(
-            self._sessions, sink, limits, self._lock, self._storing, self._streams
+            self._sessions,
+            sink,
+            limits,
+            self._lock,
+            self._storing,
+            self._streams,
+            TrainingWatch(self._books),
         )
+        self._calibrating = SelfCalibration(self._books if measures_itself else {}, variants)
         self._embedders = tuple(embedder.state for embedder in embedders)
         self._embeddings = EmbeddingQueue(embedders)
         self._logits = LogitQueue()
@@ -193,6 +206,7 @@ class Engine:
             loaded_adapters=self._source.loaded_ids(),
             active_streams=active,
             embedders=self._embedders,
+            calibrations=tuple(book.calibration() for book in self._books.values()),
         )
 
     # The step loop
@@ -211,7 +225,7 @@ class Engine:
         """Wait for work and apply what the front has posted; False when it is time to stop."""
         idle = min(_IDLE_SECONDS, self._limits.session_seconds / 4)
         with self._lock:
-            self._wake.wait_for(self._has_work_held, idle)
+            self._wake.wait_for(self._is_awake_held, idle)
             self._sessions.close_silent_held()
             posted, self._inbox = self._inbox, []
             goes_on = not self._is_stopping
@@ -219,6 +233,9 @@ class Engine:
         for apply in posted:
             apply()
         return goes_on
+
+    def _is_awake_held(self) -> bool:
+        return self._calibrating.is_running or self._has_work_held()
 
     def _has_work_held(self) -> bool:
         return (
@@ -244,6 +261,18 @@ class Engine:
             self._classifying.step()
         streaming = any(streams.active for streams in self._streams.values())
         self._training.step(streaming=streaming)
+        self._measure_if_idle(streaming=streaming)
+
+    def _measure_if_idle(self, *, streaming: bool) -> None:
+        with self._lock:
+            is_idle = not (streaming or self._has_work_held() or self._sessions.open_sessions)
+        if not is_idle:
+            self._calibrating.interrupt()
+            return
+        if not self._calibrating.is_running:
+            for book in self._books.values():
+                book.note_resident()
+        self._calibrating.step()
 
     def _compute(self, rows: LogitRows) -> None:
         with self._lock:

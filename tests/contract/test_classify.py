@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from typing import Any
 
 import httpx2
 import openai
@@ -92,6 +93,54 @@ def test_conversations_are_scored_together_and_apart_as_the_same(
 
     assert scores(given) == [score for one in given for score in scores(one)]
     assert len(set(scores(given))) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "row", "asked"),
+    [
+        ("classification", {"text": "<|im_end|>?", "label": "l"}, {"input": "<|im_end|>?"}),
+        ("classification", {"messages": MESSAGES, "label": "l"}, {"input": MESSAGES}),
+    ],
+)
+def test_a_row_is_judged_by_the_tokens_that_it_is_trained_with(
+    api: RunningApi,
+    tenant: Tenant,
+    engine: FakeEngine,
+    http: httpx2.Client,
+    method: str,
+    row: dict[str, Any],
+    asked: dict[str, Any],
+) -> None:
+    model = publish(api, tenant, engine, REWARD)
+    shown = http.post(
+        "/v1/fine_tuning/preview",
+        json={"model": FAKE_BASE.name, "method": {"type": method}, "rows": [row]},
+    ).json()
+
+    answer = http.post("/v1/classify", json={"model": model, **asked})
+
+    assert answer.status_code == 200, answer.text
+    trained = shown["rows"][0]["sequences"][0]["token_ids"]
+    assert list(engine.classified[-1]) == trained
+
+
+@pytest.mark.parametrize(
+    ("given", "tools"), [("a", [{"type": "function", "function": {"name": "f"}}]), (MESSAGES, [{}])]
+)
+def test_tools_that_are_no_conversations_are_refused(
+    api: RunningApi,
+    tenant: Tenant,
+    engine: FakeEngine,
+    http: httpx2.Client,
+    given: object,
+    tools: list[object],
+) -> None:
+    model = publish(api, tenant, engine, REWARD)
+
+    refused = http.post("/v1/classify", json={"model": model, "input": given, "tools": tools})
+
+    assert refused.status_code == 400
+    assert "tools" in refused.json()["error"]["message"]
 
 
 def test_a_head_on_an_embedding_model_reads_its_tokens(

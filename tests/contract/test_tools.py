@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
-from service.core.engine_protocol import BaseState
+from service.core.engine_protocol import BaseState, HeadSpec
 from service.core.storage import ObjectStore
 from service.core.text import TextAssets, TextCodec
 from tests.fakes.engine import FakeEngine
@@ -368,3 +369,30 @@ def test_what_cannot_be_done_with_tools_is_refused(
         sdk.chat.completions.create(model="qwen-2.5", messages=ASK, extra_body=changes)
 
     assert (caught.value.code, caught.value.param) == (code, param)
+
+
+def test_an_answer_is_scored_with_the_tools_and_by_the_tokens_that_its_pair_is_trained_with(
+    tool_api: RunningApi, tool_engine: FakeEngine, codecs: dict[str, TextCodec]
+) -> None:
+    """Members of the tools in another order than the api's own."""
+    tools = [{"function": dict(reversed(t["function"].items())), "type": t["type"]} for t in TOOLS]
+    said = [{"role": "assistant", "content": text} for text in ("Sunny.", "No idea.")]
+    pair = {
+        "input": {"messages": ASK, "tools": tools},
+        "preferred_output": said[:1],
+        "non_preferred_output": said[1:],
+    }
+    tenant = tool_api.new_tenant()
+    tool_api.publish_model(tenant, "ft:score", "e" * 64, base=base_of("qwen-2.5"))
+    tool_engine.heads["e" * 64] = HeadSpec(kind="reward")
+    headers = {"Authorization": f"Bearer {tenant.key}"}
+    with httpx2.Client(base_url=tool_api.url, headers=headers, timeout=30) as http:
+        preview = {"model": "qwen-2.5", "method": {"type": "reward_model"}, "rows": [pair]}
+        shown = http.post("/v1/fine_tuning/preview", json=preview).json()
+        asked = {"model": "ft:score", "input": [*ASK, said[0]], "tools": tools}
+        scored = http.post("/v1/classify", json=asked)
+
+    assert scored.status_code == 200, scored.text
+    trained = shown["rows"][0]["sequences"][0]["token_ids"]
+    assert "Tells the time" in codecs["qwen-2.5"].decode(trained)
+    assert list(tool_engine.classified[-1]) == trained

@@ -1,6 +1,7 @@
 """The tunery client against the real api; what workers would write is written by hand."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.core.domain.jobs import JobStatus, NewEvent
+from service.core.engine_protocol import HeadSpec
+from service.core.ledger import Ledger
 from service.core.repositories.events import EventRepository
 from service.core.repositories.jobs import JobRepository
+from service.core.repositories.operations import OperationRepository
+from service.core.storage import ObjectStore
 from tests.fakes.engine import FakeEngine
 from tests.running_api import RunningApi, Tenant
 from tunery import (
@@ -19,11 +24,14 @@ from tunery import (
     FineTuningJob,
     NotFoundError,
     Tunery,
+    UploadState,
 )
 from tunery._cli.app import app
+from tunery._parts import PARTED_ABOVE
 
 BASE = "smollm2-135m-instruct"
 ROWS = b'{"prompt": "a", "completion": "b"}\n'
+STEP = {"step": 3, "total_steps": 9, "train_loss": 0.5}
 
 
 @pytest.fixture
@@ -48,7 +56,7 @@ def start(api: RunningApi, tenant: Tenant, job: FineTuningJob) -> None:
         jobs.move(job.id, JobStatus.QUEUED)
         jobs.move(job.id, JobStatus.RUNNING, attempts=1)
         EventRepository(connection, tenant.principal.scope).append(
-            job.id, [NewEvent("Step 3", type="metrics", data={"step": 3, "train_loss": 0.5})]
+            job.id, [NewEvent("Step 3", type="metrics", data=STEP)]
         )
 
 
@@ -189,3 +197,124 @@ def test_models_get_further_names_and_lose_them(client: Tunery, api: RunningApi)
     assert client.chat.completions.create(model="one", messages=messages).model == BASE
     assert client.models.aliases.delete("ft:gpt-4o:acme::AbC").deleted
     assert [each.alias for each in client.models.aliases.list()] == ["two", "one"]
+
+
+RECEIPT = {
+    "job": "ftjob",
+    "model": "ft",
+    "base": BASE,
+    "base_digest": "b",
+    "data": {"training_file": "d"},
+    "method": {"type": "supervised"},
+    "tuning": {"type": "lora"},
+    "seed": 1,
+    "exact": False,
+    "attempts": 1,
+    "steps": 3,
+    "mixed_steps": 0,
+    "unmixed": True,
+    "checkpoint": {"step": 3, "digest": "c"},
+    "worker": {},
+    "engine": {},
+}
+
+
+@pytest.fixture
+def recorded(api: RunningApi, tenant: Tenant, job: FineTuningJob) -> FineTuningJob:
+    """With everything that a worker leaves on record."""
+    start(api, tenant, job)
+    ledger = Ledger()
+    ledger.add(1, [(line, float(line), 1.0) for line in range(1, 4)])
+    contents = {"rows": ledger.to_bytes(), "receipt": json.dumps(RECEIPT).encode()}
+    for name, content in contents.items():
+        ObjectStore.from_settings(api.settings).put_bytes(f"{job.id}/{name}", content)
+    with api.database.transaction() as connection:
+        jobs = JobRepository(connection, tenant.principal.scope)
+        jobs.note_artefacts(job.id, {name: f"{job.id}/{name}" for name in contents})
+        jobs.move(job.id, JobStatus.SUCCEEDED)
+    return job
+
+
+def test_a_job_s_records_are_read(client: Tunery, recorded: FineTuningJob) -> None:
+    jobs = client.fine_tuning.jobs
+    assert [p.value for p in jobs.metrics(recorded.id, points=2).series["train_loss"]] == [0.5]
+    page = jobs.rows(recorded.id, kind="hardest", limit=2)
+    assert ([row.line for row in page.data], page.total, page.has_more) == ([3, 2], 3, True)
+    receipt = jobs.receipt(recorded.id)
+    assert (receipt.unmixed, receipt.steps, receipt.data) == (True, 3, {"training_file": "d"})
+    stream = jobs.stream_events(recorded.id)
+    assert [event.message for event in stream][-1] == "Step 3"
+    assert stream.status == "succeeded"
+
+
+def test_a_verification_is_asked_for_found_and_cancelled(
+    api: RunningApi, tenant: Tenant, client: Tunery, job: FineTuningJob, recorded: FineTuningJob
+) -> None:
+    verifications = client.fine_tuning.jobs.verifications
+    first = verifications.create(recorded.id, steps=3, receipt={"seed": 2})
+    second = verifications.create(recorded.id)
+    with api.database.transaction() as connection:
+        operations = OperationRepository(connection, tenant.principal.scope)
+        assert operations.get(first.id).request == {"steps": 3, "receipt": {"seed": 2}}
+        operations.begin(first.id)
+        operations.succeed(first.id, VERIFIED)
+
+    done = verifications.wait(recorded.id, first.id, timeout_seconds=10)
+
+    assert done.result is not None
+    assert (done.result.verdict, done.result.losses[0].replayed) == ("equal", 0.5)
+    assert verifications.cancel(recorded.id, second.id).status == "cancelled"
+    assert [each.id for each in verifications.list(recorded.id)] == [second.id, first.id]
+    other = client.fine_tuning.jobs.create(model=BASE, training_file=job.training_file, seed=9)
+    with pytest.raises(NotFoundError):
+        verifications.retrieve(other.id, first.id)
+    with pytest.raises(NotFoundError) as caught:
+        verifications.create(other.id)
+    assert caught.value.code == "record_not_found"
+
+
+VERIFIED = {
+    "verdict": "equal",
+    "unmixed": True,
+    "steps": 1,
+    "metric": "train_loss",
+    "tolerance": 1e-4,
+    "largest_difference": 0.0,
+    "losses": [{"step": 1, "original": 0.5, "replayed": 0.5}],
+    "weights": None,
+    "differences": [],
+    "environment": [],
+}
+
+
+def test_data_are_looked_at_before_they_are_trained_on(client: Tunery) -> None:
+    file = client.files.upload(ROWS)
+    shown = client.fine_tuning.preview(model=BASE, training_file=file.id)
+    (sequence,) = shown.rows[0].sequences
+    assert 0 < sequence.num_trained_tokens < sequence.num_tokens
+    report = client.files.report(file.id, method="supervised")
+    assert (report.file_id, report.status, report.result) == (file.id, "queued", None)
+
+
+def test_a_head_is_asked(
+    api: RunningApi, tenant: Tenant, client: Tunery, engine: FakeEngine
+) -> None:
+    name = f"ft:{BASE}:{tenant.principal.scope.project_id}"
+    api.publish_model(tenant, name, "d" * 64)
+    engine.heads["d" * 64] = HeadSpec(kind="classification", labels=("fox", "owl"))
+
+    (found,) = client.classify.create(model=name, input="red").data
+
+    assert found.label in ("fox", "owl")
+    assert found.probs is not None
+    assert sum(found.probs.values()) == pytest.approx(1)
+
+
+def test_a_large_file_arrives_in_parts(client: Tunery, tmp_path: Path) -> None:
+    path, state = tmp_path / "large.jsonl", UploadState()
+    path.write_bytes(ROWS * (PARTED_ABOVE // len(ROWS) + 1))
+
+    file = client.files.upload(path, purpose="user_data", state=state)
+
+    assert (file.bytes, file.filename) == (path.stat().st_size, "large.jsonl")
+    assert len(state.parts) == 5

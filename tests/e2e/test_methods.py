@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
 from tests.e2e.stack import RunningStack, running_stack
 from tests.polling import poll_until
+from tunery import Tunery, VerificationResult
 
 _TERMINAL = {"succeeded", "failed", "cancelled"}
 ANIMALS = ("fox", "owl", "cat")
@@ -267,3 +269,36 @@ def test_graded_answers_get_better(sdk: openai.OpenAI) -> None:
 
     assert told[-1]["valid_reward_mean"] > told[0]["valid_reward_mean"]
     assert told[-1]["details"]["samples"][0]["answer"]
+
+
+def test_a_job_that_ran_alone_verifies_as_equal_and_a_wrong_receipt_does_not(
+    stack: RunningStack, sdk: openai.OpenAI
+) -> None:
+    job, told = train(sdk, "supervised", chats(0, 24), n_epochs=2, batch_size=6)
+    with (
+        httpx2.Client(timeout=60, trust_env=False) as http,
+        Tunery(
+            base_url=stack.connection["base_url"],
+            api_key=stack.connection["api_key"],
+            http_client=http,
+        ) as client,
+    ):
+        jobs = client.fine_tuning.jobs
+        receipt = jobs.receipt(job.id)
+
+        def verify(**given: Any) -> VerificationResult:
+            begun = jobs.verifications.create(job.id, steps=4, **given)
+            ended = jobs.verifications.wait(job.id, begun.id, poll_seconds=0.2, timeout_seconds=120)
+            assert ended.result is not None, ended.error
+            return ended.result
+
+        found = verify()
+        assert (found.verdict, found.unmixed, found.steps) == ("equal", True, 4)
+        assert [step.replayed for step in found.losses] == [
+            data["train_loss"] for data in told if data["step"]
+        ][:4]
+        assert found.weights is not None
+        assert found.weights.is_equal
+        tampered = verify(receipt={**receipt.model_dump(), "seed": receipt.seed + 1})
+        assert tampered.verdict == "different"
+        assert [each.name for each in tampered.differences] == ["seed"]

@@ -16,6 +16,7 @@ from safetensors.numpy import load
 from service.core.engine_protocol import (
     AddRequest,
     BaseState,
+    Calibration,
     Classified,
     ClassifyRequest,
     Command,
@@ -79,6 +80,8 @@ class FakeEngine:
     `answers`: tokens by delta digest or base name. `failures`: errors by delta digest or base name.
     `requests`: the last streams that were asked for.
     `artefacts`: its imports and exports, with knobs of their own.
+    `calibrations`: what it says of its speed.
+    `classified`: every row that `classify` was asked about.
     `heads`: by delta digest, what `classify` answers with: see there.
     `hold_streams()`, `hold_training()` and `release()` stop and restart progress.
     `fail_commands(rule)`: the rule returns the error a command shall end with, or None.
@@ -101,9 +104,11 @@ class FakeEngine:
     ) -> None:
         self.bases = tuple(bases)
         self.embedders = tuple(embedders)
+        self.calibrations: tuple[Calibration, ...] = ()
         self.answers: dict[str, Sequence[int]] = dict(answers or {})
         self.failures: dict[str, ServiceError] = {}
         self.heads: dict[str, HeadSpec] = {}
+        self.classified: list[tuple[int, ...]] = []
         self.sessions: dict[str, FakeSession] = {}
         self.requests: deque[AddRequest] = deque(maxlen=64)
         self.artefacts = FakeArtefacts(self, store)
@@ -147,6 +152,10 @@ class FakeEngine:
     def fail_commands(self, rule: Callable[[Command], ServiceError | None]) -> None:
         with self._changed:
             self._failure_of = rule
+
+    def set_slots(self, slots: int) -> None:
+        with self._changed:
+            self._slots = slots
 
     def lose_sessions(self) -> None:
         with self._changed:
@@ -232,6 +241,7 @@ class FakeEngine:
         of the first label, one of two of the second …; a reward is the number of tokens."""
         with self._changed:
             self._check_alive()
+            self.classified += request.rows
             if error := self._failure(request.model):
                 raise error
             spec = self.heads.get(_name(request.model))
@@ -263,6 +273,7 @@ class FakeEngine:
                 loaded_adapters=(),
                 active_streams=len(self._streams),
                 embedders=self.embedders,
+                calibrations=self.calibrations,
             )
 
     # The step loop

@@ -22,6 +22,7 @@ _BY_KIND: Mapping[WorkKind, Outcomes] = {
     WorkKind.IMPORT: OperationOutcomes(),
     WorkKind.EXPORT: OperationOutcomes(),
     WorkKind.FILE_REPORT: OperationOutcomes(),
+    WorkKind.VERIFICATION: OperationOutcomes(),
 }
 
 

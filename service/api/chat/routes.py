@@ -12,6 +12,7 @@ from service.api.chat.service import ChatService
 from service.api.dependencies import PrincipalDep, ResourcesDep, require_tokens
 from service.api.stored_completions.recording import AnswerRecorder
 from service.api.token_meter import TokenMeter
+from service.api.wire import EVENT_STREAM
 
 router = APIRouter(tags=["chat"])
 
@@ -29,7 +30,7 @@ ChatDep = Annotated[ChatService, Depends(_service)]
     "/v1/chat/completions",
     response_model=ChatCompletion,
     dependencies=[Depends(require_tokens)],
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=EVENT_STREAM,
 )
 async def create_chat_completion(
     request: Request, body: CreateChatCompletion, caller: PrincipalDep, chat: ChatDep

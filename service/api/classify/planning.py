@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from service.api.chat.codecs import CodecCache
 from service.api.chat.planning import TargetFinder
@@ -62,7 +63,8 @@ class ClassifyPlanner:
         target = self._targets.find(principal, body.model)
         if target.model.delta is None:
             raise _has_no_head(f"{body.model!r} is a base model")
-        rows = _rows(body, target.codec.encode_judged, target.context_length)
+        encode = partial(target.codec.encode_judged, tools=body.tools)
+        rows = _rows(body, encode, target.context_length)
         request = ClassifyRequest(tenant=target.tenant, model=target.model, rows=rows)
         return ClassifyPlan(target.engine_url, request)
 

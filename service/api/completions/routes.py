@@ -11,6 +11,7 @@ from service.api.completions.schemas import Completion
 from service.api.completions.service import CompletionService
 from service.api.dependencies import PrincipalDep, ResourcesDep, require_tokens
 from service.api.token_meter import TokenMeter
+from service.api.wire import EVENT_STREAM
 
 router = APIRouter(tags=["completions"])
 
@@ -27,7 +28,7 @@ CompletionsDep = Annotated[CompletionService, Depends(_service)]
     "/v1/completions",
     response_model=Completion,
     dependencies=[Depends(require_tokens)],
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=EVENT_STREAM,
 )
 async def create_completion(
     request: Request, body: CreateCompletion, caller: PrincipalDep, completions: CompletionsDep

@@ -12,6 +12,7 @@ from service.core.hyperparameters import Auto, OverLength, SchedulerType
 
 _Positive = Annotated[float, Field(gt=0)]
 _Share = Annotated[float, Field(ge=0, le=1)]
+MaxSeqLength = Annotated[int, Field(ge=8)] | Auto
 
 
 class Hyperparameters(RequestBody):
@@ -29,7 +30,7 @@ class Hyperparameters(RequestBody):
     warmup_ratio: _Share = 0.05
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 0.0
     max_grad_norm: _Positive = 1.0
-    max_seq_length: Annotated[int, Field(ge=8)] | Auto = "auto"
+    max_seq_length: MaxSeqLength = "auto"
     """Tokens of the longest row; auto is the model's context, and 1,024 for raw text."""
     over_length: OverLength = "error"
     """What becomes of a longer row."""

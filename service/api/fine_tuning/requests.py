@@ -42,11 +42,10 @@ class Integration(RequestBody):
         return WandbIntegration(wandb.project, wandb.name, wandb.entity, tuple(wandb.tags or ()))
 
 
-class CreateJob(RequestBody):
-    """A request to fine-tune a model."""
+class JobOptions(RequestBody):
+    """All of a job but what it is trained on."""
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
-    training_file: FileId
     validation_file: FileId | None = None
     suffix: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = (
         None
@@ -98,6 +97,12 @@ class CreateJob(RequestBody):
         tuning = (self.tuning or Tuning()).to_domain()
         check_combination(method.type, tuning)
         return tuning
+
+
+class CreateJob(JobOptions):
+    """A request to fine-tune a model."""
+
+    training_file: FileId
 
     def fingerprint(self) -> str:
         """sha256 of the request as canonical JSON: equal requests have equal fingerprints."""

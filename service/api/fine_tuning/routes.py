@@ -15,6 +15,7 @@ from service.api.fine_tuning.schemas import (
     FineTuningJobObject,
 )
 from service.api.fine_tuning.service import JobService
+from service.api.wire import EVENT_STREAM
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs", tags=["fine-tuning"])
 
@@ -109,7 +110,7 @@ def resume_job(
 @router.get(
     "/{fine_tuning_job_id}/events",
     response_model=EventList,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses=EVENT_STREAM,
 )
 def list_job_events(
     fine_tuning_job_id: str,

@@ -4,38 +4,30 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from service.api.fine_tuning.checks import check_file, check_method, place_to_start
 from service.api.fine_tuning.integrations import check_integrations
 from service.api.fine_tuning.requests import CreateJob
 from service.core.database import Connection, Database
-from service.core.domain.access import Principal, Scope
-from service.core.domain.files import FilePurpose
+from service.core.domain.access import Principal
 from service.core.domain.jobs import (
     Checkpoint,
     FineTuningJob,
     JobEvent,
     JobStatus,
     NewEvent,
-    StartPoint,
 )
-from service.core.domain.methods import Method, RlhfMethod, UnsupervisedMethod
 from service.core.domain.work import WorkKind
 from service.core.errors import (
-    FileNotFound,
-    InvalidRequest,
     InvalidTransition,
     JobNotCancellable,
     JobNotPausable,
     JobNotResumable,
-    ModelNotFound,
-    UnknownFile,
 )
 from service.core.ids import new_job_id, tuned_model_name
 from service.core.repositories.audit import record
 from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
-from service.core.repositories.files import FileRepository
 from service.core.repositories.jobs import JobRepository
-from service.core.repositories.models import ModelRepository
 from service.core.repositories.paging import Page
 from service.core.repositories.work import WorkRepository
 from service.core.settings import WandbMode
@@ -92,11 +84,11 @@ class JobService:
     ) -> FineTuningJob:
         scope = principal.scope
         method, hyperparameters = request.to_method(), request.to_hyperparameters()
-        base, start = _place_to_start(connection, scope, request.model)
-        _check_file(connection, scope, request.training_file, param="training_file")
+        base, start = place_to_start(connection, scope, request.model)
+        check_file(connection, scope, request.training_file, param="training_file")
         if request.validation_file is not None:
-            _check_file(connection, scope, request.validation_file, param="validation_file")
-        _check_method(connection, scope, method)
+            check_file(connection, scope, request.validation_file, param="validation_file")
+        check_method(connection, scope, method)
         integrations = request.to_integrations()
         check_integrations(connection, scope, integrations, mode=self._wandb_mode)
         job = JobRepository(connection, scope).add(
@@ -272,52 +264,3 @@ def _view(connection: Connection, job: FineTuningJob) -> JobView:
         return JobView(job, None)
     ahead = WorkRepository(connection).waiting_before(job.id)
     return JobView(job, None if ahead is None else ahead + 1)
-
-
-def _place_to_start(
-    connection: Connection, scope: Scope, name: str
-) -> tuple[str, StartPoint | None]:
-    """The root base of the model's line, and the model itself if it is a tuned one.
-
-    Raises ModelNotFound.
-    """
-    resolved = ModelRepository(connection, scope).resolve(name)
-    start = None if resolved.delta is None else StartPoint(resolved.name, resolved.delta)
-    return resolved.base.name, start
-
-
-def _check_method(connection: Connection, scope: Scope, method: Method) -> None:
-    """What the method names must exist. Raises UnknownFile, ModelNotFound, InvalidRequest."""
-    if isinstance(method, UnsupervisedMethod) and method.replay_file is not None:
-        _check_file(connection, scope, method.replay_file, param="method.unsupervised.replay_file")
-    if isinstance(method, RlhfMethod):
-        _check_reward_model(connection, scope, method.reward_model)
-
-
-def _check_reward_model(connection: Connection, scope: Scope, name: str) -> None:
-    place = "method.rlhf.reward_model"
-    try:
-        resolved = ModelRepository(connection, scope).resolve(name)
-    except ModelNotFound as missing:
-        raise ModelNotFound(missing.message, param=place) from None
-    if resolved.delta is None:
-        raise InvalidRequest(
-            f"{name!r} is a base, which scores nothing; train a reward model and name that.",
-            param=place,
-        )
-
-
-def _check_file(connection: Connection, scope: Scope, file_id: str, *, param: str) -> None:
-    """Raises UnknownFile, and InvalidRequest for a file of another purpose."""
-    try:
-        file = FileRepository(connection, scope).get(file_id)
-    except FileNotFound:
-        raise UnknownFile(
-            f"File {file_id!r} does not exist; upload it first.", param=param
-        ) from None
-    if file.purpose != FilePurpose.FINE_TUNE:
-        raise InvalidRequest(
-            f"File {file_id!r} has the purpose {file.purpose.value!r}; upload it again with the "
-            f"purpose {FilePurpose.FINE_TUNE.value!r}.",
-            param=param,
-        )

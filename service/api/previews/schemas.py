@@ -5,8 +5,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from service.api.fine_tuning.hyperparameters import MaxSeqLength
 from service.api.reports.schemas import FindingObject
 from service.api.wire import Answer, RequestBody
+from service.core.hyperparameters import Hyperparameters, OverLength
 
 MAX_ROWS = 20
 
@@ -25,9 +27,9 @@ class CreatePreview(RequestBody):
     rows: Annotated[list[Any], Field(min_length=1, max_length=MAX_ROWS)] | None = None
     """Instead of a file: what its lines would hold."""
     method: PreviewMethod = PreviewMethod(type="supervised")
-    max_seq_length: Annotated[int, Field(ge=2)] | None = None
-    """Tokens; the model's context if absent."""
-    over_length: Literal["error", "truncate", "skip"] = "error"
+    max_seq_length: MaxSeqLength = "auto"
+    """As in the job's hyperparameters; so is `over_length`."""
+    over_length: OverLength = "error"
     first_line: Annotated[int, Field(ge=1)] = 1
     """Of the file."""
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 5
@@ -38,6 +40,11 @@ class CreatePreview(RequestBody):
         if (self.training_file is None) == (self.rows is None):
             raise PydanticCustomError("one_source", "give either training_file or rows")
         return self
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Of the job that would train on the rows."""
+        return Hyperparameters(max_seq_length=self.max_seq_length, over_length=self.over_length)
 
 
 class CutObject(Answer):

@@ -13,7 +13,7 @@ from service.api.previews.schemas import (
 )
 from service.api.previews.window import LineWindow
 from service.api.reports.schemas import FindingObject
-from service.api.reports.service import kind_of_method
+from service.api.reports.service import known_method
 from service.core.database import Database
 from service.core.datasets import (
     EncodedRow,
@@ -21,6 +21,7 @@ from service.core.datasets import (
     LengthLimit,
     Report,
     Row,
+    RowKind,
     encode_row,
     examine,
 )
@@ -46,11 +47,11 @@ class PreviewService:
     def preview(self, principal: Principal, request: CreatePreview) -> Preview:
         """Raises ModelNotFound, UnknownFile, InvalidRequest, EngineUnavailable before an engine
         has published the model's text, and StorageUnavailable."""
-        kind = kind_of_method(request.method.type, param="method.type")
+        method = known_method(request.method.type, param="method.type")
         base, file = self._find(principal, request)
         codec = self._codecs.get(base)
-        limit = min(request.max_seq_length or base.context_length, base.context_length)
-        examination = Examination(kind, codec, LengthLimit(limit, request.over_length))
+        limit = LengthLimit.of(request.hyperparameters, method, base.context_length)
+        examination = Examination(RowKind.of_method(method), codec, limit)
         window, report = _window(request), Report()
         chunks = self._stored(file, examination) if file else _given(request.rows or ())
         rows: dict[int, list[SequenceObject]] = {}
@@ -58,8 +59,8 @@ class PreviewService:
             rows.setdefault(row.line, []).extend(_sequences(row, encoded, codec, request))
         return Preview(
             model=base.name,
-            method=request.method.type,
-            max_seq_length=limit,
+            method=method,
+            max_seq_length=limit.tokens,
             rows=[PreviewRow(line=line, sequences=sequences) for line, sequences in rows.items()],
             findings=[FindingObject.from_domain(finding) for finding in report.kept],
             has_more=window.has_more,

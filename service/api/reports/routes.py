@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from service.api.dependencies import PrincipalDep, ResourcesDep
 from service.api.reports.schemas import FileReport
 from service.api.reports.service import ReportService
+from service.core.hyperparameters import Hyperparameters, OverLength
 
 router = APIRouter(tags=["files"])
 
@@ -31,11 +32,20 @@ def retrieve_file_report(
         str | None,
         Query(max_length=64, description="`method.type`; what the rows look like if absent."),
     ] = None,
+    max_seq_length: Annotated[
+        int | None, Query(ge=8, description="Tokens of the longest row; a job's default if absent.")
+    ] = None,
+    over_length: Annotated[
+        OverLength, Query(description="What becomes of a longer row.")
+    ] = "error",
     after: Annotated[int, Query(ge=0, le=10_000, description="Findings to pass over.")] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> FileReport:
-    """Say what was found in a training file; asked for at upload, and for each other model and
-    method when it is first asked for."""
-    report = reports.get(caller, file_id, model=model, method=method)
+    """Say what was found in a training file; asked for at upload, and for each other model, method
+    and limit when it is first asked for."""
+    hyperparameters = Hyperparameters(
+        max_seq_length=max_seq_length or "auto", over_length=over_length
+    )
+    report = reports.get(caller, file_id, model, method, hyperparameters)
     resources.ringer.wish()
     return FileReport.from_domain(report, after=after, limit=limit)

@@ -5,6 +5,7 @@ from typing import Literal
 from service.api.wire import Answer
 from service.core.datasets import Finding, Report, RowKind
 from service.core.domain.operations import Operation
+from service.core.hyperparameters import OverLength
 
 
 class FindingObject(Answer):
@@ -35,6 +36,8 @@ class FindingCount(Answer):
     code: str
     severity: Literal["error", "warning", "info"]
     count: int
+    lines: list[int]
+    """Where; the first hundred of them."""
 
 
 class ReportResult(Answer):
@@ -44,6 +47,9 @@ class ReportResult(Answer):
     """The base whose tokens are counted."""
     methods: list[str]
     """Values of `method.type` that train on such rows."""
+    max_seq_length: int
+    """Tokens of the longest row that was taken as it is."""
+    over_length: OverLength
     rows: int
     """Lines with anything on them."""
     usable_rows: int
@@ -101,6 +107,8 @@ def _result(operation: Operation, after: int, limit: int) -> ReportResult | None
     return ReportResult(
         model=operation.result["base"],
         methods=list(RowKind(operation.result["kind"]).methods),
+        max_seq_length=operation.result["limit"]["tokens"],
+        over_length=operation.result["limit"]["over_length"],
         rows=report.rows,
         usable_rows=report.usable_rows,
         tokens=report.tokens,
@@ -109,7 +117,7 @@ def _result(operation: Operation, after: int, limit: int) -> ReportResult | None
         errors=report.errors,
         warnings=report.warnings,
         counts=[
-            FindingCount(code=c.code, severity=c.severity.value, count=c.count)
+            FindingCount(code=c.code, severity=c.severity.value, count=c.count, lines=list(c.lines))
             for c in report.by_code()
         ],
         findings=[FindingObject.from_domain(finding) for finding in page],

@@ -13,6 +13,7 @@ from service.api.token_meter import END_OF_STREAM, TokenMeter
 from service.core.database import Database
 from service.core.domain.access import Principal
 from service.core.errors import ServiceError
+from service.core.repositories.audit import record
 from service.core.repositories.stored_completions import StoredCompletionRepository
 
 
@@ -100,3 +101,4 @@ class AnswerRecorder:
                 answer=answer,
                 metadata=request.metadata,
             )
+            record(connection, principal, "chat.completion.stored", answer["id"])

@@ -58,13 +58,15 @@ class UploadService:
                 param="bytes",
             )
         with self._database.transaction() as connection:
-            return UploadRepository(connection, principal.scope).add(
+            upload = UploadRepository(connection, principal.scope).add(
                 new_upload_id(),
                 filename=display_name(request.filename),
                 purpose=FilePurpose(request.purpose),
                 bytes=request.bytes,
                 file_seconds=request.expires_after.seconds if request.expires_after else None,
             )
+            record(connection, principal, "upload.created", upload.id)
+        return upload
 
     async def add_part(
         self,
@@ -149,6 +151,7 @@ class UploadService:
                 uploads.add_part(
                     part_id, upload_id, bytes=stored.bytes, sha256=stored.sha256, key=stored.key
                 )
+                record(connection, principal, "upload.part_added", upload_id)
                 return uploads.get_part(part_id)
         except BaseException:
             self._forms.try_delete(stored.key)
@@ -187,6 +190,7 @@ class UploadService:
                 seconds=upload.file_seconds,
             )
             ask_for_report(connection, principal.scope, file)
+            record(connection, principal, "upload.completed", upload.id)
             record(connection, principal, "file.uploaded", file_id)
         return done, file
 

@@ -9,7 +9,13 @@ from service.core.datasets.fitting import LengthLimit, fit
 from service.core.datasets.formats import UnreadableFile
 from service.core.datasets.reader import read_rows
 from service.core.datasets.report import Report
-from service.core.datasets.rows import ChatRow, Row, RowKind
+from service.core.datasets.rows import (
+    ChatRow,
+    LabelledRow,
+    ReinforcementRow,
+    Row,
+    RowKind,
+)
 from service.core.datasets.seen import Earlier, SeenRows
 from service.core.errors import ChatTemplateError
 from service.core.text import TextCodec
@@ -79,12 +85,19 @@ def _examine_row(row: Row, examination: Examination, report: Report) -> tuple[En
 
 def _check_trains(row: Row, encoded: EncodedRow) -> None:
     """Raises BadLine."""
-    if isinstance(row, ChatRow) and not encoded["row"].trained:
+    if isinstance(row, LabelledRow | ReinforcementRow):
+        if not encoded["row"].tokens:
+            raise BadLine("nothing_trained", "has no tokens for this model", "remove it")
+    elif all(sequence.trained for sequence in encoded.values()):
+        return
+    elif isinstance(row, ChatRow):
         raise BadLine(
             "nothing_trained",
             "trains nothing, because no assistant message in it has weight 1",
             "give one that weight or remove the line",
         )
+    else:
+        raise BadLine("nothing_trained", "has no token that could be trained", "remove it")
 
 
 def _special_token(row: Row, examination: Examination) -> Finding | None:

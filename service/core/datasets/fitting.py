@@ -1,14 +1,13 @@
 """Rows longer than the model takes: refused, cut or left out, as the job asks, and always told."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from service.core.datasets.encoding import EncodedRow
 from service.core.datasets.findings import BadLine, Finding, Severity
 from service.core.datasets.rows import ReinforcementRow, Row, TextRow
+from service.core.domain.methods import MethodType
+from service.core.hyperparameters import Hyperparameters, OverLength, row_limit
 from service.core.text import TrainingTokens
-
-OverLength = Literal["error", "truncate", "skip"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +16,13 @@ class LengthLimit:
 
     tokens: int
     over_length: OverLength = "error"
+
+    @classmethod
+    def of(
+        cls, requested: Hyperparameters, method: MethodType, context_length: int
+    ) -> "LengthLimit":
+        """What a job with these hyperparameters goes by."""
+        return cls(row_limit(requested, method, context_length), requested.over_length)
 
 
 @dataclass(frozen=True)

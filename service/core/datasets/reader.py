@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from service.core.datasets.findings import BadLine
 from service.core.datasets.lines import LineTooLong, numbered_lines
-from service.core.datasets.parsing import parse_fields, parse_object, unusual
+from service.core.datasets.parsing import parse_fields, parse_object, repeated_key, unusual
 from service.core.datasets.report import Report
 from service.core.datasets.rows import LabelledRow, Row, RowKind
 
@@ -21,7 +21,10 @@ def read_rows(chunks: Iterable[bytes], *, kind: RowKind, report: Report) -> Iter
         for number, line in numbered_lines(chunks):
             report.rows += 1
             try:
-                fields = parse_object(number, line)
+                repeated: list[str] = []
+                fields = parse_object(number, line, repeated.append)
+                for key in repeated:
+                    report.add(repeated_key(number, key))
                 row = parse_fields(number, fields, kind)
                 first = first or row
                 _check_same_format(first, row)

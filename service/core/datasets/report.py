@@ -1,7 +1,7 @@
 """Everything that was found in a file, in bounded memory."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ _LONGEST_PROBLEM = 500
 """Characters; templates may put what they refuse into their reasons."""
 _TOLD = 5
 """Findings in the message of an error."""
+_LINES = 100
+"""Line numbers that are kept of each code, whichever findings are kept word for word."""
 
 _NUMBERS = ("rows", "usable_rows", "tokens", "trained_tokens", "longest_row")
 
@@ -25,6 +27,8 @@ class CodeCount:
     code: str
     severity: Severity
     count: int
+    lines: Sequence[int] = ()
+    """The first hundred."""
 
 
 @dataclass
@@ -35,6 +39,8 @@ class Report:
     """The first of them, in the order of reading."""
     counts: Counter[tuple[Severity, str]] = field(default_factory=Counter)
     """By severity and code, of all of them."""
+    lines: dict[tuple[Severity, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Where the first of each were found."""
     rows: int = 0
     """Lines with anything on them."""
     usable_rows: int = 0
@@ -47,7 +53,10 @@ class Report:
 
     def add(self, finding: Finding) -> None:
         """Errors push kept findings of less weight out, so that a fault is always shown."""
-        self.counts[finding.severity, finding.code] += 1
+        key = finding.severity, finding.code
+        self.counts[key] += 1
+        if finding.line is not None and len(self.lines[key]) < _LINES:
+            self.lines[key].append(finding.line)
         if len(finding.problem) > _LONGEST_PROBLEM:
             finding = replace(finding, problem=f"{finding.problem[:_LONGEST_PROBLEM]}…")
         if len(self.kept) < _KEPT:
@@ -90,7 +99,10 @@ class Report:
 
     def by_code(self) -> list[CodeCount]:
         """How often each thing was found: errors first, then the most frequent."""
-        found = (CodeCount(code, severity, n) for (severity, code), n in self.counts.items())
+        found = (
+            CodeCount(code, severity, n, tuple(self.lines.get((severity, code), ())))
+            for (severity, code), n in self.counts.items()
+        )
         order = list(Severity)
         return sorted(found, key=lambda c: (order.index(c.severity), -c.count, c.code))
 
@@ -104,7 +116,10 @@ class Report:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Report":
-        counts = [CodeCount(**count) for count in fields["counts"]]
+        counts = [
+            CodeCount(**{**count, "severity": Severity(count["severity"])})
+            for count in fields["counts"]
+        ]
         kept = [
             Finding(**{**finding, "severity": Severity(finding["severity"])})
             for finding in fields["kept"]
@@ -112,7 +127,8 @@ class Report:
         numbers = {name: fields[name] for name in _NUMBERS}
         return cls(
             kept=kept,
-            counts=Counter({(Severity(c.severity), c.code): c.count for c in counts}),
+            counts=Counter({(c.severity, c.code): c.count for c in counts}),
+            lines={(c.severity, c.code): list(c.lines) for c in counts if c.lines},
             **numbers,
         )
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from service.core.domain.methods import MethodType
+
 Message = Mapping[str, Any]
 Tool = Mapping[str, Any]
 
@@ -21,17 +23,17 @@ class RowKind(StrEnum):
     LABELLED = "labelled"
 
     @property
-    def methods(self) -> tuple[str, ...]:
+    def methods(self) -> tuple[MethodType, ...]:
         """Values of `method.type` that train on such rows."""
         return _METHODS[self]
 
     @classmethod
-    def of_method(cls, method: str) -> "RowKind":
-        """The rows that a `method.type` trains on. Raises KeyError."""
+    def of_method(cls, method: MethodType) -> "RowKind":
+        """The rows that a `method.type` trains on."""
         return {name: kind for kind, names in _METHODS.items() for name in names}[method]
 
 
-_METHODS: Mapping[RowKind, tuple[str, ...]] = {
+_METHODS: Mapping[RowKind, tuple[MethodType, ...]] = {
     RowKind.CONVERSATION: ("supervised",),
     RowKind.PREFERENCE: ("dpo", "reward_model"),
     RowKind.PROMPT: ("reinforcement", "rlhf"),

@@ -14,6 +14,7 @@ class OperationKind(StrEnum):
     IMPORT = "model.import"
     EXPORT = "model.export"
     FILE_REPORT = "file.report"
+    VERIFICATION = "fine_tuning.job.verification"
 
 
 class OperationStatus(StrEnum):
@@ -37,7 +38,7 @@ class Operation:
     project_id: str
     kind: OperationKind
     subject: str
-    """The public name of what it is about: a model, or a file's id."""
+    """The public name of what it is about: a model, or the id of a file or job."""
     status: OperationStatus
     request: Mapping[str, Any]
     """Everything that the work needs, pinned when it was asked for."""

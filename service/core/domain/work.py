@@ -14,6 +14,7 @@ class WorkKind(StrEnum):
     FILE_REPORT = "file_report"
     IMPORT = "import"
     EXPORT = "export"
+    VERIFICATION = "verification"
 
 
 class WorkRequest(StrEnum):

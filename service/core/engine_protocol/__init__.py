@@ -35,6 +35,12 @@ from service.core.engine_protocol.artefacts import (
     Probed,
     ProbeRequest,
 )
+from service.core.engine_protocol.calibration import (
+    Calibration,
+    Law,
+    ModelShapes,
+    NamedShape,
+)
 from service.core.engine_protocol.classification import Classified, ClassifyRequest
 from service.core.engine_protocol.embedding import (
     Embedded,
@@ -117,6 +123,7 @@ __all__ = [
     "BaseShapes",
     "BaseState",
     "BradleyTerry",
+    "Calibration",
     "Classification",
     "Classified",
     "ClassifyRequest",
@@ -151,10 +158,13 @@ __all__ = [
     "HeadTuning",
     "Ipo",
     "LabelExtras",
+    "Law",
     "LoraTuning",
     "Loss",
     "Message",
     "ModelRef",
+    "ModelShapes",
+    "NamedShape",
     "OpenSession",
     "OptimStep",
     "OptimStepDone",

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from service.core.engine_protocol.calibration import Calibration
 from service.core.engine_protocol.embedding import EmbedderState
 from service.core.engine_protocol.models import Message
 
@@ -41,3 +42,5 @@ class EngineState(Message):
     """DeltaRef ids in memory, most recently used first."""
     active_streams: int
     embedders: tuple[EmbedderState, ...] = ()
+    calibrations: tuple[Calibration, ...] = ()
+    """One for each base that it has measured."""

@@ -5,8 +5,7 @@ ServiceError
 │   ├── MissingParameter · UnsupportedParameter · ContextLengthExceeded · InvalidCursor
 │   ├── JobNotCancellable · JobNotPausable · JobNotResumable · UnknownFile
 │   ├── InvalidTrainingFile (InvalidValidationFile) · InvalidHyperparameter · FileInUse
-│   ├── GraderUnavailable
-│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused
+│   ├── OperationNotCancellable · InvalidAdapter · ExportRefused · VerificationRefused
 │   ├── GraderUnavailable · IntegrationUnavailable
 │   ├── BatchNotCancellable · UploadNotPending · UploadMismatch · ChecksumMismatch
 │   ├── ChatTemplateError · TemplateNotPrefixStable
@@ -16,8 +15,7 @@ ServiceError
 ├── NotFound (404)
 │   └── ModelNotFound · FileNotFound · JobNotFound · PermissionNotFound · SessionNotFound ·
 │       WebhookNotFound · CompletionNotFound · UploadNotFound · BatchNotFound ·
-│       OperationNotFound
-│       IntegrationNotFound · AliasNotFound
+│       OperationNotFound · IntegrationNotFound · AliasNotFound
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
@@ -27,7 +25,8 @@ ServiceError
     AdapterCorrupt · ExportLost · GraderUnreachable
 ├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
 │   OutOfMemory · InfrastructureFailed
-└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable · AdapterCorrupt
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost
 AddressRefused, ConfigurationError: never reach a caller of the API
 
 Rules for a new class: one sentence says when it is raised; picklable (`message`, `param` only);
@@ -89,6 +88,7 @@ from service.core.errors.operations import (
     InvalidAdapter,
     OperationNotCancellable,
     OperationNotFound,
+    VerificationRefused,
 )
 from service.core.errors.parts import DatabaseUnavailable, StorageUnavailable
 from service.core.errors.requests import (
@@ -190,6 +190,7 @@ __all__ = [
     "UploadMismatch",
     "UploadNotFound",
     "UploadNotPending",
+    "VerificationRefused",
     "WebhookNotFound",
     "WebhookTestFailed",
 ]

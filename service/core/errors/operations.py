@@ -1,4 +1,4 @@
-"""Long operations: imports and exports of models."""
+"""Long operations: imports and exports of models, verifications of jobs."""
 
 from service.core.errors.base import InvalidRequest, NotFound
 
@@ -19,6 +19,12 @@ class InvalidAdapter(InvalidRequest):
     """What was uploaded is no adapter that this base can serve; the message names the fault."""
 
     code = "invalid_adapter"
+
+
+class VerificationRefused(InvalidRequest):
+    """A job that cannot be replayed; the message says what is gone."""
+
+    code = "verification_refused"
 
 
 class ExportRefused(InvalidRequest):

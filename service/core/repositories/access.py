@@ -1,14 +1,18 @@
 """Tenants and keys. For the operator and for authentication, so it takes no scope."""
 
-from sqlalchemy import Connection, and_, insert, select, update
+from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from service.core.database import database_now
-from service.core.domain.access import ApiKey, Principal, Scope
+from service.core.domain.access import ApiKey, KeyScope, Principal, ProjectLimits, Scope
 from service.core.errors import NotFound
-from service.core.ids import new_key_id, new_organization_id, new_project_id
+from service.core.ids import new_organization_id, new_project_id
+from service.core.repositories.keys import KeyRepository, scopes_from, to_key, usable_key
+from service.core.repositories.projects import limits_from
 from service.core.tables import api_keys, organizations, projects
 
 _DEFAULT_PROJECT = "default"
+_NOTE_USE_SECONDS = 60.0
+"""A key's use is written no more often: a write a request would cost more than many requests."""
 
 
 class AccessRepository:
@@ -62,6 +66,11 @@ class AccessRepository:
             raise NotFound(f"no project {project_id!r}")
         return scope
 
+    def limits_of_project(self, project_id: str) -> ProjectLimits:
+        """Of a project that there is."""
+        query = select(projects).where(projects.c.id == project_id)
+        return limits_from(self._connection.execute(query).one())
+
     def _scope(self, condition: object) -> Scope | None:
         row = self._connection.execute(
             select(organizations.c.id, organizations.c.slug, projects.c.id.label("project_id"))
@@ -73,50 +82,64 @@ class AccessRepository:
         return None if row is None else Scope(row.id, row.slug, row.project_id)
 
     def add_key(self, project_id: str, *, name: str, hashed: str, last4: str) -> str:
-        """Store a key's hash; returns the key's id. The same hash again is the same key."""
+        """Store a key that may do everything in its project; returns the key's id. The same hash
+        again is the same key."""
         known = self._connection.scalar(select(api_keys.c.id).where(api_keys.c.hash == hashed))
         if known is not None:
             return str(known)
-        key_id = new_key_id()
-        self._connection.execute(
-            insert(api_keys).values(
-                id=key_id,
-                project_id=project_id,
-                name=name,
-                hash=hashed,
-                last4=last4,
-                created_at=database_now(),
-            )
-        )
-        return key_id
+        scope = self.scope_of_project(project_id)
+        keys = KeyRepository(self._connection, scope.organization_id)
+        scopes = frozenset({KeyScope.ALL})
+        return keys.add(project_id, name=name, hashed=hashed, last4=last4, scopes=scopes).id
 
     def list_keys(self) -> list[ApiKey]:
+        """Of all organisations, oldest first."""
         rows = self._connection.execute(select(api_keys).order_by(api_keys.c.created_at)).all()
-        return [
-            ApiKey(r.id, r.project_id, r.name, r.last4, r.created_at, r.revoked_at) for r in rows
-        ]
+        return [to_key(row) for row in rows]
 
-    def revoke_key(self, key_id: str) -> None:
-        """Raises NotFound. A key revoked before stays revoked."""
-        changed = self._connection.execute(
-            update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=database_now())
-        ).rowcount
-        if not changed:
+    def organization_of_key(self, key_id: str) -> str:
+        """Raises NotFound."""
+        found = self._connection.scalar(
+            select(projects.c.organization_id)
+            .join(api_keys, api_keys.c.project_id == projects.c.id)
+            .where(api_keys.c.id == key_id)
+        )
+        if found is None:
             raise NotFound(f"no key {key_id!r}")
+        return str(found)
 
     def find_principal(self, hashed: str) -> Principal | None:
-        """Whose key this is; None when unknown or revoked."""
+        """Whose key this is; None when unknown, expired or revoked, or its project archived."""
+        used = api_keys.c.last_used_at
         row = self._connection.execute(
             select(
                 api_keys.c.id,
+                api_keys.c.scopes,
+                or_(used.is_(None), used < database_now() - _NOTE_USE_SECONDS).label("use_is_old"),
                 projects.c.id.label("project_id"),
+                projects.c.requests_per_minute,
+                projects.c.tokens_per_minute,
+                projects.c.queued_jobs,
+                projects.c.stored_bytes,
                 organizations.c.id.label("organization_id"),
                 organizations.c.slug,
             )
             .join(projects, projects.c.id == api_keys.c.project_id)
             .join(organizations, organizations.c.id == projects.c.organization_id)
-            .where(api_keys.c.hash == hashed, api_keys.c.revoked_at.is_(None))
+            .where(api_keys.c.hash == hashed, usable_key(), projects.c.archived_at.is_(None))
         ).first()
         if row is None:
             return None
-        return Principal(Scope(row.organization_id, row.slug, row.project_id), key_id=row.id)
+        return Principal(
+            Scope(row.organization_id, row.slug, row.project_id),
+            key_id=row.id,
+            scopes=scopes_from(row.scopes),
+            limits=limits_from(row),
+            use_is_old=bool(row.use_is_old),
+        )
+
+    def note_use(self, key_id: str) -> None:
+        """The key is in use now."""
+        self._connection.execute(
+            update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=database_now())
+        )

@@ -111,6 +111,7 @@ class ModelRepository:
         raise model_not_found(*meanings)
 
     def _resolve_name(self, name: str) -> ResolvedModel | None:
+        """Raises InvalidRequest."""
         base = self._registry.find_base(name)
         if base is not None:
             return ResolvedModel(name, base, None)

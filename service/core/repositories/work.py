@@ -23,7 +23,7 @@ from service.core.database import database_now
 from service.core.domain.work import Claim, WorkItem, WorkKind, WorkRequest
 from service.core.errors import StaleEpoch
 from service.core.ids import new_owner_id, new_work_id, owner_prefix
-from service.core.tables import work
+from service.core.tables import jobs, work
 
 _FIRST_BACKOFF_SECONDS = 5.0
 
@@ -226,6 +226,30 @@ class WorkRepository:
             .where(work.c.owner.startswith(owner_prefix(worker), autoescape=True))
             .values(lease_until=database_now() - 1)
         )
+
+    def waiting(self, kind: WorkKind, *, pool: str) -> int:
+        """How many pieces of a kind wait to be claimed."""
+        waiting = and_(work.c.owner.is_(None), work.c.held.is_(False))
+        found = self._connection.scalar(
+            select(func.count())
+            .select_from(work)
+            .where(work.c.kind == kind, work.c.pool == pool, waiting)
+        )
+        return found or 0
+
+    def remaining_seconds(self, *, pool: str) -> list[float]:
+        """Of each training that runs, as far as it says when it will end."""
+        ends = self._connection.execute(
+            select(jobs.c.estimated_finish - database_now())
+            .select_from(work.join(jobs, jobs.c.id == work.c.subject_id))
+            .where(
+                work.c.kind == WorkKind.TRAINING,
+                work.c.pool == pool,
+                work.c.owner.is_not(None),
+                jobs.c.estimated_finish.is_not(None),
+            )
+        ).scalars()
+        return [max(0.0, float(seconds)) for seconds in ends]
 
     def waiting_before(self, subject_id: str) -> int | None:
         """How many open pieces of the same kind and pool stand before this one; None if it is

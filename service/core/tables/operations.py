@@ -19,4 +19,5 @@ operations = Table(
     Column("created_at", Double, nullable=False),
     Column("finished_at", Double),
     Index(None, "project_id", "kind", "created_at", "id"),
+    Index(None, "subject", "created_at", "id"),
 )

@@ -31,6 +31,8 @@ class FeatureCache:
     def __init__(self, compute: ComputeFeatures, *, max_bytes: int = _MAX_BYTES) -> None:
         self._compute = compute
         self._room = max_bytes
+        self.computed_tokens = 0
+        """Of all rows that were computed rather than found."""
         self._held: dict[bytes, torch.Tensor] = {}
 
     def get(self, rows: Sequence[Tokens]) -> torch.Tensor:
@@ -45,6 +47,7 @@ class FeatureCache:
         missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in found}
         if missing:
             fresh = self._compute(list(missing.values()))
+            self.computed_tokens += sum(map(len, missing.values()))
             for key, feature in zip(missing, fresh, strict=True):
                 found[key] = feature.clone()
                 if feature.nbytes <= self._room:

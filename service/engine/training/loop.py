@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from functools import partial
 
 import torch
@@ -21,6 +22,7 @@ from service.core.engine_protocol import (
     SaveStored,
 )
 from service.core.errors import InvalidRequest, OutOfMemory, ServiceError, TrainingDiverged
+from service.engine.calibration import TrainingWatch
 from service.engine.generation.streams import BaseStreams
 from service.engine.parts import AdapterSink, EngineLimits
 from service.engine.training.head_passes import check_reads_head
@@ -47,14 +49,16 @@ class TrainingLoop:
         lock: threading.RLock,
         storing: Executor,
         streams: Mapping[str, BaseStreams],
+        watch: TrainingWatch,
     ) -> None:
-        """`streams`, by base, draw what a `sample` command asks for."""
+        """`streams`, by base, draw what a `sample` command asks for; `watch` measures."""
         self._sessions = sessions
         self._sink = sink
         self._limits = limits
         self._lock = lock
         self._storing = storing
         self._streams = streams
+        self._watch = watch
         self._sampling: dict[Session, SampleRun] = {}
         self._turn = 0
 
@@ -65,6 +69,8 @@ class TrainingLoop:
         """
         with self._lock:
             ready = self._sessions.ready_held()
+            open_sessions = self._sessions.open_sessions
+        self._watch.look(ready, open_sessions=open_sessions)
         self._abort_sampling_of_ended()
         for session in ready:
             self._run_instant_commands(session)
@@ -94,12 +100,14 @@ class TrainingLoop:
             return session.queue[0] if session.queue else None
 
     def _optimize(self, session: Session, command: OptimStep) -> None:
-        norm = session.optimizer.step(command)
+        with self._watch.instant(session, command):
+            norm = session.optimizer.step(command)
         done = OptimStepDone(seq=command.seq, grad_norm=norm, skipped=norm is None)
         self._complete(session, done)
 
     def _save(self, session: Session, command: Save) -> None:
-        store = take_snapshot(session, command, self._sink)
+        with self._watch.instant(session, command):
+            store = take_snapshot(session, command, self._sink)
         self._complete(session, SaveSnapshotTaken(seq=command.seq))
         self._storing.submit(self._store, session, command, store)
 
@@ -111,7 +119,9 @@ class TrainingLoop:
         run.feed()
         if run.is_done:
             del self._sampling[session]
-            self._complete(session, run.result())
+            done = run.result()
+            self._watch.sampled(session, command, done)
+            self._complete(session, done)
 
     def _begin_sampling(self, session: Session, command: Sample) -> SampleRun:
         model = session.model.served(session.id)
@@ -168,7 +178,8 @@ class TrainingLoop:
 
     def _run_pass(self, shares: Sequence[Share]) -> None:
         try:
-            outcomes = compute(shares)
+            with self._measured(shares):
+                outcomes = compute(shares)
         except torch.AcceleratorError:
             raise  # the device is lost to everybody
         except Exception as error:
@@ -187,6 +198,17 @@ class TrainingLoop:
             share.computation.is_mixed |= len(shares) > 1
             seq = share.computation.command.seq
             self._guard(share.session, seq, partial(self._take, share, outcome))
+
+    def _measured(self, shares: Sequence[Share]) -> AbstractContextManager[None]:
+        first = shares[0]
+        is_measuring = isinstance(first.computation.command, Forward)
+        return self._watch.a_pass(
+            first.session,
+            first.part,
+            tokens=first.batch.tokens,
+            is_measuring=is_measuring,
+            is_shared=len(shares) > 1,
+        )
 
     def _take(self, share: Share, outcome: PartOutcome) -> None:
         losses = outcome.losses

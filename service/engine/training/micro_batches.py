@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.core.batching import cut_groups
 from service.core.engine_protocol import TrainingRow
-from service.engine.training.packing import packed_tokens
+from service.core.shared_beginnings import packed_tokens
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,10 @@ def cut(rows: Sequence[TrainingRow], limit_tokens: int, *, share: bool = False) 
     groups: dict[int, list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault(row.group, []).append(index)
-    batches: list[list[int]] = []
-    for members in groups.values():
-        together = [*batches[-1], *members] if batches else []
-        size = packed_tokens([rows[i].tokens for i in together], share=share)
-        if together and size <= limit_tokens:
-            batches[-1] = together
-        else:
-            batches.append(list(members))
+    members = list(groups.values())
+    tokens = [[rows[i].tokens for i in group] for group in members]
+    batches = [
+        [i for place in places for i in members[place]]
+        for places in cut_groups(tokens, limit=limit_tokens, share=share)
+    ]
     return [MicroBatch(tuple(rows[i] for i in batch), tuple(batch), share) for batch in batches]

@@ -27,15 +27,15 @@ class OverlayPart:
         they are. Raises InvalidHyperparameter for a tuning that names nothing of this base."""
         self._base = runner
         self._start = start
-        self._names = select_parameters(runner.base.model, tuning)
+        self.names = select_parameters(runner.base.model, tuning)
         parameters = dict(runner.base.model.named_parameters())
         self.slots: Sequence[Slot] = [
-            Slot(name, tuple(parameters[name].shape), runner.base.dtype) for name in self._names
+            Slot(name, tuple(parameters[name].shape), runner.base.dtype) for name in self.names
         ]
         self._frozen = {
             name: tensor.to(device=runner.base.device, dtype=runner.base.dtype)
             for name, tensor in start.items()
-            if name not in set(self._names)
+            if name not in set(self.names)
         }
         self.runner = runner
         """The variant, once it is bound."""
@@ -57,7 +57,7 @@ class OverlayPart:
     def snapshot(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Every tensor that differs from the base's, in the base's dtype."""
         dtype = self._base.base.dtype
-        trained = {name: weights[name].to(dtype) for name in self._names}
+        trained = {name: weights[name].to(dtype) for name in self.names}
         return {**{name: tensor.cpu() for name, tensor in self._frozen.items()}, **trained}
 
 

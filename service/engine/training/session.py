@@ -125,6 +125,8 @@ class Session:
     waiters: int = 0
     """Polls that are blocked: as good as a beat."""
     last_beat: float = field(default_factory=time.monotonic)
+    opened_at: float = field(default_factory=time.monotonic)
+    closed_at: float = 0.0
     ready: threading.Event = field(default_factory=threading.Event)
     """Set once `model` and `optimizer` exist, or opening has failed and the session is closed."""
     model: TrainedModel = field(init=False)
@@ -167,6 +169,7 @@ class Session:
     def close(self) -> None:
         """Wake whoever waits; the memory goes with the last reference."""
         self.is_closed = True
+        self.closed_at = time.monotonic()
         self.queue.clear()
         self.ready.set()
         self.changed.notify_all()

@@ -59,6 +59,10 @@ class TrainingSessions:
     def free_slots(self) -> int:
         return max(0, self._limits.training_slots - len(self._sessions))
 
+    @property
+    def open_sessions(self) -> int:
+        return len(self._sessions)
+
     def open(self, request: OpenSession) -> SessionOpened:
         """See EngineCore."""
         if request.base not in self._variants and request.base not in self._embedders:

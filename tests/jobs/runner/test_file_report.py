@@ -1,11 +1,13 @@
 """A file is examined without a job, for the default base or another, and the report is kept."""
 
+from typing import Any
+
 import pytest
 
 from jobs.runner.attempt import claim_subject, work_on
 from jobs.runner.control import AttemptControl
 from jobs.runner.file_report import report_on_file
-from service.api.reports.asking import ask_for_report
+from service.api.reports.asking import Asked, ask_for_report
 from service.core.datasets import Report, RowKind
 from service.core.domain.operations import Operation, OperationStatus
 from service.core.domain.work import WorkKind
@@ -18,10 +20,10 @@ pytestmark = pytest.mark.usefixtures("engine")
 BAD_LINES = ("{", *GOOD_LINES, GOOD_LINES[0])
 
 
-def ask(shop: Shop, file_id: str, *, base: str | None = None, kind: RowKind | None = None) -> str:
+def ask(shop: Shop, file_id: str, **asked: Any) -> str:
     with shop.database.transaction() as connection:
         file = FileRepository(connection, shop.scope).get(file_id)
-        report = ask_for_report(connection, shop.scope, file, base=base, kind=kind)
+        report = ask_for_report(connection, shop.scope, file, Asked(**asked))
     assert report is not None
     return report.id
 

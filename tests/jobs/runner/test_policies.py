@@ -269,6 +269,19 @@ def test_what_is_too_much_for_a_request_is_several_in_order(policies: Shop, scor
     assert sorted(len(body["input"]) for body in scorer.asked) == [1, 1, 1, 2]
 
 
+def test_answers_with_other_tools_are_asked_about_apart(policies: Shop, scorer: Scorer) -> None:
+    tool = {"type": "function", "function": {"name": "look_up"}}
+    plain = Example((TokenRow.of(1, [1], [0]),), messages=({"role": "user", "content": "a"},))
+    armed = replace(plain, tools=(tool,))
+    answered = [Answered(prompt, "abc") for prompt in (plain, plain, armed)]
+
+    with RewardModelClient(policies.resources.settings, "p", "ft:m", lambda: None) as client:
+        assert client.score(answered) == [3.0, 3.0, 3.0]
+
+    asked = sorted((len(body["input"]), body.get("tools")) for body in scorer.asked)
+    assert asked == [(1, [tool]), (2, None)]
+
+
 def test_a_reward_model_that_is_away_ends_the_attempt_and_not_the_job(
     policies: Shop, scorer: Scorer
 ) -> None:

@@ -115,6 +115,54 @@ def test_too_few_examples_fail(shop: Shop, lines: list[str], said: str) -> None:
     assert job.error.param == "training_file"
 
 
+def test_rows_left_out_for_their_length_are_counted_with_every_line(shop: Shop) -> None:
+    """More of them than findings that the event lists."""
+    lines = [*GOOD_LINES, *(chat_line(f"Long question {n} " * 20, "a") for n in range(60))]
+    short = Hyperparameters(max_seq_length=100, over_length="skip")
+
+    job = shop.validate(shop.create_job(lines, hyperparameters=short))
+
+    assert job.status is JobStatus.QUEUED
+    assert job.facts is not None
+    assert (job.facts.examples, job.facts.skipped) == (12, 60)
+    told = shop.events(job.id)[0]
+    assert told.data["counts"] == [
+        {
+            "code": "skipped",
+            "severity": "warning",
+            "count": 60,
+            "lines": list(range(13, 73)),
+        }
+    ]
+    assert len(told.data["findings"]) == 50  # type: ignore[arg-type]
+
+
+def test_nothing_left_to_train_on_says_why(shop: Shop) -> None:
+    short = Hyperparameters(max_seq_length=8, over_length="truncate")
+
+    job = shop.validate(shop.create_job(hyperparameters=short))
+
+    assert job.error is not None
+    assert job.error.message == (
+        "The training file has 0 examples (12 more are left out, because they are too long), and "
+        "a job needs at least 10; raise max_seq_length, shorten them or add rows."
+    )
+
+
+def test_rows_that_are_others_than_those_validated_are_not_trained_on(shop: Shop) -> None:
+    job_id = shop.create_job()
+    shop.validate(job_id)
+    shop.resources.store.put_bytes(file_of(shop, job_id), JSONL + JSONL)
+
+    shop.train()
+
+    job = shop.job(job_id)
+    assert job.error is not None
+    assert "12 with" in job.error.message
+    assert "24 examples" in job.error.message
+    assert shop.steps(job_id) == []
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

@@ -5,7 +5,7 @@ import json
 import httpx2
 import pytest
 
-from service.core.repositories.access import AccessRepository
+from service.core.repositories.keys import KeyRepository
 from tests.running_api import RunningApi, Tenant
 
 JSON = {"content-type": "application/json"}
@@ -110,7 +110,9 @@ def test_without_a_good_key_there_is_a_401(api: RunningApi, authorization: str |
 def test_a_revoked_key_is_refused(api: RunningApi, tenant: Tenant, http: httpx2.Client) -> None:
     assert http.get("/v1/models").status_code == 200
     with api.database.transaction() as connection:
-        AccessRepository(connection).revoke_key(tenant.principal.key_id)
+        KeyRepository(connection, tenant.principal.scope.organization_id).revoke(
+            tenant.principal.key_id
+        )
 
     assert http.get("/v1/models").status_code == 401
 

@@ -1,5 +1,7 @@
 """The report on a file, asked for at upload and shown in pages."""
 
+from typing import Any
+
 import httpx2
 import pytest
 
@@ -29,7 +31,13 @@ def finish(api: RunningApi, tenant: Tenant, report_id: str) -> None:
     for line in range(1, 4):
         report.add(Finding(line, "invalid_json", Severity.ERROR, "is not JSON", "repair it"))
     report.add(Finding(None, "odd", Severity.INFO, "The file is odd", ""))
-    result = {"base": FAKE_BASE.name, "kind": "text", "report": report.to_json()}
+    limit = {"tokens": 1024, "over_length": "error"}
+    result = {
+        "base": FAKE_BASE.name,
+        "kind": "text",
+        "limit": limit,
+        "report": report.to_json(),
+    }
     with api.database.transaction() as connection:
         operations = OperationRepository(connection, tenant.principal.scope)
         operations.succeed(report_id, result)
@@ -43,7 +51,7 @@ def test_a_report_is_asked_for_at_upload(api: RunningApi, tenant: Tenant, file_i
             OperationKind.FILE_REPORT, subject=file_id, after=None, limit=9
         ).items
 
-    assert report.request == {"base": None, "kind": None}
+    assert report.request == {"base": None, "kind": None, "hyperparameters": {}}
 
 
 def test_a_report_is_shown_in_pages(
@@ -59,8 +67,8 @@ def test_a_report_is_shown_in_pages(
     assert (shown["id"], shown["status"]) == (waiting["id"], "succeeded")
     result = shown["result"]
     assert result["counts"] == [
-        {"code": "invalid_json", "severity": "error", "count": 3},
-        {"code": "odd", "severity": "info", "count": 1},
+        {"code": "invalid_json", "severity": "error", "count": 3, "lines": [1, 2, 3]},
+        {"code": "odd", "severity": "info", "count": 1, "lines": []},
     ]
     assert (result["methods"], result["errors"]) == (["unsupervised"], 3)
     assert result["findings"][0] == {
@@ -89,16 +97,30 @@ def test_another_method_is_another_report(
     assert dpo == reward != plain
 
 
+def test_another_limit_is_another_report_and_a_jobs_default_is_none(
+    http: httpx2.Client, file_id: str
+) -> None:
+    path = f"/v1/files/{file_id}/report"
+    plain = http.get(path).json()["id"]
+    default = http.get(path, params={"over_length": "error"}).json()["id"]
+    limited = {"max_seq_length": 64, "over_length": "skip"}
+    skipping, again = (http.get(path, params=limited).json()["id"] for _ in range(2))
+
+    assert default == plain != skipping == again
+
+
 @pytest.mark.parametrize(
     ("params", "status", "param"),
     [
         ({"method": "magic"}, 400, "method"),
         ({"model": "unknown"}, 404, "model"),
         ({"limit": 0}, 400, "limit"),
+        ({"max_seq_length": 7}, 400, "max_seq_length"),
+        ({"over_length": "cut"}, 400, "over_length"),
     ],
 )
 def test_what_does_not_exist_is_refused(
-    http: httpx2.Client, file_id: str, params: dict[str, str], status: int, param: str
+    http: httpx2.Client, file_id: str, params: dict[str, Any], status: int, param: str
 ) -> None:
     answer = http.get(f"/v1/files/{file_id}/report", params=params)
 

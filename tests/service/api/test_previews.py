@@ -123,3 +123,11 @@ def test_requests_that_make_no_sense_are_refused(
     answer = http.post("/v1/fine_tuning/preview", json={"model": FAKE_BASE.name, **body})
 
     assert answer.status_code == status, answer.text
+
+
+def test_two_sources_are_refused_with_their_names(http: httpx2.Client) -> None:
+    body = {"model": FAKE_BASE.name, "rows": [CHAT], "training_file": "file-1"}
+
+    answer = http.post("/v1/fine_tuning/preview", json=body)
+
+    assert "either training_file or rows" in answer.json()["error"]["message"]

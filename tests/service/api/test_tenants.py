@@ -18,7 +18,7 @@ ROUTES = sorted(
     (method.upper(), path)
     for path, operations in create_app(Settings()).openapi()["paths"].items()
     for method in operations
-    if "{" in path
+    if "{" in path and not path.startswith("/v1/organization/")  # test_organization.py
 )
 
 BODIES: dict[str, dict[str, object]] = {
@@ -26,6 +26,7 @@ BODIES: dict[str, dict[str, object]] = {
     "/v1/webhook_endpoints/{webhook_endpoint_id}": {"name": "renamed"},
     "/v1/uploads/{upload_id}/complete": {"part_ids": ["part_1"]},
     "/v1/models/{model}/exports": {"format": "peft"},
+    "/v1/fine_tuning/jobs/{fine_tuning_job_id}/verifications": {"steps": 3},
     "/v1/webhook_endpoints/{webhook_endpoint_id}/test": {"event_type": "batch.completed"},
 }
 """What operations that need a body are sent."""
@@ -94,6 +95,9 @@ def owned(
     store = ObjectStore.from_settings(api.settings)
     store.put_bytes(records["rows"], Ledger().to_bytes())
     store.put_bytes(records["receipt"], b"{}")
+    verification = http.post(
+        f"/v1/fine_tuning/jobs/{job['id']}/verifications", json={"steps": 3}
+    ).json()
     adapter = http.post(
         "/v1/files", data={"purpose": "user_data"}, files={"file": ("a.zip", b"PK")}
     ).json()
@@ -117,6 +121,7 @@ def owned(
         "batch_id": batch["id"],
         "import_id": imported["id"],
         "export_id": exported["id"],
+        "verification_id": verification["id"],
         "alias": "ft:foreign::1",
     }
 

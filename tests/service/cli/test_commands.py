@@ -58,6 +58,28 @@ def test_a_key_is_shown_once_and_then_by_its_end(installed: Command) -> None:
     assert "nightly" in listed
 
 
+def test_a_key_can_be_restricted_rotated_and_revoked(installed: Command) -> None:
+    installed("keys", "create", "--scope", "read", "--scope", "training", "--expires-days", "1")
+    (old,) = [line for line in installed("keys", "list").output.splitlines() if line]
+    assert "read,training  never used" in old
+    key_id = old.split()[0]
+
+    key = installed("keys", "rotate", key_id).output.strip()
+
+    listed = installed("keys", "list").output.splitlines()
+    assert sorted(line.split()[3] for line in listed) == ["active", "revoked"]
+    (new,) = [line for line in listed if f"…{key[-4:]}" in line]
+    assert "read,training" in new
+    with pytest.raises(NotFound):
+        installed("keys", "rotate", key_id)
+
+
+def test_an_administrators_key_has_no_other_scope(installed: Command) -> None:
+    assert installed("keys", "create", "--scope", "admin").output.startswith("sk-ft-admin-")
+    with pytest.raises(ConfigurationError):
+        installed("keys", "create", "--scope", "admin", "--scope", "all")
+
+
 def test_a_key_made_for_the_data_dir_opens_its_api(installed: Command, tmp_path: Path) -> None:
     from service.core.database import Database
     from service.core.repositories.access import AccessRepository

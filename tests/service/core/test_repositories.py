@@ -23,6 +23,7 @@ from service.core.repositories.checkpoints import CheckpointRepository
 from service.core.repositories.events import EventRepository
 from service.core.repositories.files import FileRepository
 from service.core.repositories.jobs import JobRepository
+from service.core.repositories.keys import KeyRepository
 from service.core.repositories.models import ModelRepository
 from service.core.repositories.registry import RegistryRepository
 from tests.service.core.builders import add_job
@@ -224,7 +225,7 @@ def test_a_revoked_key_opens_nothing(database: Database, scope: Scope) -> None:
         principal = access.find_principal("h")
         assert principal is not None
         assert principal.scope == scope
-        access.revoke_key(key_id)
+        KeyRepository(connection, scope.organization_id).revoke(key_id)
         assert access.find_principal("h") is None
         assert access.find_principal("other") is None
 

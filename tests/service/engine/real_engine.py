@@ -1,7 +1,7 @@
 """The real engine over the tiny base, in this process. Imports torch."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from service.core.text import TextAssets
+from service.engine.calibration import CalibrationBook
 from service.engine.embedding import LoadedEmbedder
 from service.engine.parts import (
     AdapterSink,
@@ -75,6 +76,7 @@ def running_engine(
     model: PreTrainedModel | None = None,
     embedders: Sequence[LoadedEmbedder] = (),
     may_fail: bool = False,
+    books: Mapping[str, CalibrationBook] | None = None,
 ) -> Iterator[Engine]:
     identity = EngineIdentity(id="engine-0", url="http://127.0.0.1:1", pool="default")
     engine = Engine(
@@ -84,6 +86,7 @@ def running_engine(
         limits,
         identity,
         embedders,
+        books=books,
     )
     engine.start()
     try:

@@ -25,5 +25,6 @@ def request_arguments(send: Send, config: ClientConfig) -> Iterator[dict[str, An
     with call.upload.open() as content:
         report = call.upload.on_progress
         body = CountingReader(content, report) if report else content
-        files = {"file": (call.upload.filename, body, "application/octet-stream")}
-        yield {**arguments, "data": {"purpose": call.upload.purpose}, "files": files}
+        files = {call.upload.field: (call.upload.filename, body, "application/octet-stream")}
+        fields = {} if call.upload.purpose is None else {"purpose": call.upload.purpose}
+        yield {**arguments, "data": fields, "files": files}

@@ -4,35 +4,48 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 import httpx2
 
 from tunery._calls import chat as chat_calls
+from tunery._calls import classify as classify_calls
+from tunery._calls import data as data_calls
 from tunery._calls import files as file_calls
 from tunery._calls import jobs as job_calls
 from tunery._calls import models as model_calls
 from tunery._calls import operations as operation_calls
+from tunery._calls import verifications as verification_calls
 from tunery._config import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, ClientConfig, configure
 from tunery._exceptions import connection_error
 from tunery._flow import Call, Flow, Outcome, Send
 from tunery._following import Follower, follow, until_finished
+from tunery._job_streams import JobEventStream
+from tunery._parts import PARTED_ABOVE, UploadState, size_of
 from tunery._perform import perform
 from tunery._sending import request_arguments
 from tunery._streams import ChatStream
+from tunery._sync_parts import send_in_parts
 from tunery._types import (
     ChatCompletion,
     Checkpoint,
+    Classification,
     Deleted,
     File,
+    FileReport,
     FineTuningJob,
     JobEvent,
+    JobMetrics,
+    JobRows,
     Listed,
     Model,
     ModelAlias,
     ModelExport,
     ModelImport,
     Page,
+    Preview,
+    Receipt,
+    Verification,
 )
 from tunery._uploads import FileSource, OnProgress
 
@@ -109,11 +122,17 @@ class Files:
         purpose: str = "fine-tune",
         filename: str | None = None,
         on_progress: OnProgress | None = None,
+        state: UploadState | None = None,
     ) -> File:
-        """Send a file in pieces; `on_progress` hears of every piece."""
-        return self._driver.perform(
-            file_calls.upload(file, purpose=purpose, filename=filename, on_progress=on_progress)
-        )
+        """Send a file in pieces; `on_progress` hears of every piece.
+
+        Above 64 MiB it goes in parts, several at once. An upload that was broken off goes on from
+        there if it is given the same `state` again, within an hour.
+        """
+        form = file_calls.form(file, purpose=purpose, filename=filename, on_progress=on_progress)
+        if size_of(form) > PARTED_ABOVE:
+            return send_in_parts(self._driver, form, state or UploadState())
+        return self._driver.perform(file_calls.send(form))
 
     def list(
         self, *, purpose: str | None = None, limit: int | None = None, after: str | None = None
@@ -145,8 +164,96 @@ class Files:
             response.close()
             beside.unlink(missing_ok=True)
 
+    def report(
+        self,
+        file_id: str,
+        *,
+        model: str | None = None,
+        method: str | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> FileReport:
+        """What was found in a training file so far; `result` is None until it is finished.
+
+        `model` and `method`: whose tokens and which rows, else the default base's and what the
+        rows look like. `after`: findings to pass over.
+        """
+        return self._driver.perform(
+            data_calls.report(file_id, model=model, method=method, after=after, limit=limit)
+        )
+
+    def wait_for_report(
+        self,
+        file_id: str,
+        *,
+        model: str | None = None,
+        method: str | None = None,
+        limit: int | None = None,
+        poll_seconds: float = 0.5,
+        timeout_seconds: float | None = None,
+    ) -> FileReport:
+        """The report once it has ended, in whichever way; look at its `status`. Raises
+        WaitTimeoutError."""
+        return self._driver.run(
+            until_finished(
+                data_calls.report(file_id, model=model, method=method, limit=limit),
+                self._driver.config,
+                on_progress=None,
+                poll_seconds=poll_seconds,
+                timeout_seconds=timeout_seconds,
+            )
+        )
+
     def delete(self, file_id: str) -> Deleted:
         return self._driver.perform(file_calls.delete(file_id))
+
+
+class Verifications:
+    """Finished jobs whose first steps are done once more and compared."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def create(
+        self, job_id: str, *, steps: int = 10, receipt: Mapping[str, Any] | None = None
+    ) -> Verification:
+        """`receipt`: one that was kept, to be held against the job; else the stored one."""
+        call = verification_calls.create(job_id, steps=steps, receipt=receipt)
+        return self._driver.perform(call)
+
+    def list(
+        self, job_id: str, *, limit: int | None = None, after: str | None = None
+    ) -> Listing[Verification]:
+        """A job's verifications, newest first; `limit` is the size of a page."""
+        call = verification_calls.list_page(job_id, limit=limit, after=after)
+        return Listing(self._driver, call)
+
+    def retrieve(self, job_id: str, verification_id: str) -> Verification:
+        return self._driver.perform(verification_calls.retrieve(job_id, verification_id))
+
+    def cancel(self, job_id: str, verification_id: str) -> Verification:
+        return self._driver.perform(verification_calls.cancel(job_id, verification_id))
+
+    def wait(
+        self,
+        job_id: str,
+        verification_id: str,
+        *,
+        on_progress: Callable[[Verification], object] | None = None,
+        poll_seconds: float = 1.0,
+        timeout_seconds: float | None = None,
+    ) -> Verification:
+        """The verification once it has ended, in whichever way; look at its `status`. Raises
+        WaitTimeoutError."""
+        return self._driver.run(
+            until_finished(
+                verification_calls.retrieve(job_id, verification_id),
+                self._driver.config,
+                on_progress=on_progress,
+                poll_seconds=poll_seconds,
+                timeout_seconds=timeout_seconds,
+            )
+        )
 
 
 class Jobs:
@@ -154,6 +261,7 @@ class Jobs:
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
+        self.verifications = Verifications(driver)
 
     def create(self, **request: Unpack[job_calls.JobRequest]) -> FineTuningJob:
         """Start a job; it goes on whether or not anybody waits."""
@@ -197,6 +305,31 @@ class Jobs:
         """Stored states of a job's model, newest first."""
         return Listing(self._driver, job_calls.list_checkpoints(job_id, limit=limit, after=after))
 
+    def metrics(self, job_id: str, *, points: int | None = None) -> JobMetrics:
+        """Every metric as a curve of at most so many points."""
+        return self._driver.perform(job_calls.metrics(job_id, points=points))
+
+    def rows(
+        self,
+        job_id: str,
+        *,
+        kind: job_calls.RowsKind = "all",
+        offset: int = 0,
+        limit: int = 100,
+    ) -> JobRows:
+        """A page of what each line of the training file lost in each epoch."""
+        call = job_calls.rows(job_id, kind=kind, offset=offset, limit=limit)
+        return self._driver.perform(call)
+
+    def receipt(self, job_id: str) -> Receipt:
+        """What a finished job's weights depend on."""
+        return self._driver.perform(job_calls.receipt(job_id))
+
+    def stream_events(self, job_id: str, *, after: str | None = None) -> JobEventStream:
+        """Events as they happen, oldest first or behind the one named, until the job has ended;
+        then the stream's `status` says how. A broken connection is taken up again."""
+        return JobEventStream(self._driver, job_id, after=after)
+
     def wait(
         self,
         job: FineTuningJob | str,
@@ -221,6 +354,11 @@ class FineTuning:
 
     def __init__(self, driver: Driver) -> None:
         self.jobs = Jobs(driver)
+        self._driver = driver
+
+    def preview(self, **request: Unpack[data_calls.PreviewRequest]) -> Preview:
+        """Rows as a job would train on them: tokens, which of them are trained, what is cut."""
+        return self._driver.perform(data_calls.preview(request))
 
 
 class Aliases:
@@ -383,6 +521,17 @@ class Chat:
         self.completions = Completions(driver)
 
 
+class Classify:
+    """Labels and scores of models with a head."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def create(self, *, model: str, input: classify_calls.ClassifyInput) -> Classification:
+        """`input`: a text, several texts, or the messages of one conversation."""
+        return self._driver.perform(classify_calls.create(model=model, input=input))
+
+
 class Tunery:
     """A client of one server; close it, or use it in a `with` block.
 
@@ -411,6 +560,7 @@ class Tunery:
         self.fine_tuning = FineTuning(driver)
         self.models = Models(driver)
         self.chat = Chat(driver)
+        self.classify = Classify(driver)
 
     def __enter__(self) -> Self:
         return self

@@ -20,8 +20,10 @@ class Upload:
 
     source: FileSource
     filename: str
-    purpose: str
+    purpose: str | None = None
     on_progress: OnProgress | None = None
+    field: str = "file"
+    """The form's field that holds the content."""
 
     def open(self) -> AbstractContextManager[IO[bytes]]:
         """The content from its first byte."""

@@ -1,5 +1,7 @@
 """What keeps a table from being read."""
 
+MEND = "write it again with smaller row groups, or upload JSONL"
+
 
 class BadTable(ValueError):
     """What is wrong with a row or the whole, and the mend, as the end of a sentence about the line

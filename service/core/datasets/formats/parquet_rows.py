@@ -1,6 +1,7 @@
 """Rows of a Parquet file, a few at a time out of one row group.
 
-pyarrow is an extra of the worker; nothing else imports it.
+pyarrow is an extra of the worker; nothing else imports it. Runs in the process that
+`parquet_process` starts, since the sizes that a file gives may be lies.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,8 @@ _MAX_GROUP_VALUES = 16 * 1024**2
 
 
 def parquet_rows(source: ByteSource) -> Iterator[Mapping[str, Any]]:
-    """Row by row. Lists of messages may be nested columns or JSON text. Raises BadTable."""
+    """Row by row. Lists of messages may be nested columns or JSON text. Raises BadTable,
+    MemoryError."""
     try:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
@@ -31,7 +33,7 @@ def parquet_rows(source: ByteSource) -> Iterator[Mapping[str, Any]]:
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
                 for index in range(batch.num_rows):
                     yield _without_nulls(batch.slice(index, 1).to_pylist()[0])
-    except BadTable:
+    except (BadTable, MemoryError):  # pyarrow's is an ArrowException, too
         raise
     except UnicodeDecodeError:
         raise BadTable(

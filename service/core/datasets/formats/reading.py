@@ -1,18 +1,17 @@
 """Any accepted file as the bytes of a JSONL file."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
 from service.core.datasets.findings import Finding, Severity
 from service.core.datasets.formats.bad_table import BadTable
 from service.core.datasets.formats.csv_rows import csv_rows
 from service.core.datasets.formats.detect import HEAD_BYTES, Format, detect_format
 from service.core.datasets.formats.gunzip import BadGzip, gunzip
-from service.core.datasets.formats.parquet_rows import parquet_rows
+from service.core.datasets.formats.parquet_process import parquet_lines
 from service.core.datasets.formats.plain_text import is_plain_text, plain_text_rows
 from service.core.datasets.formats.source import ByteSource
+from service.core.datasets.formats.table_lines import table_lines
 from service.core.datasets.rows import RowKind
 
 
@@ -35,7 +34,7 @@ def as_jsonl(source: ByteSource, *, kind: RowKind | None = None) -> Iterator[byt
     try:
         match detect_format(head):
             case Format.PARQUET:
-                yield from _lines(parquet_rows(source))
+                yield from parquet_lines(source)
             case Format.GZIP:
                 yield from _text_as_jsonl(*_peek(gunzip(chunks)), kind)
             case _:
@@ -53,7 +52,7 @@ def _text_as_jsonl(head: bytes, chunks: Iterable[bytes], kind: RowKind | None) -
         case Format.JSONL:
             yield from chunks
         case Format.CSV:
-            yield from _lines(csv_rows(chunks))
+            yield from table_lines(csv_rows(chunks))
         case Format.PARQUET:
             raise UnreadableFile(
                 "The file is a compressed Parquet file",
@@ -61,25 +60,6 @@ def _text_as_jsonl(head: bytes, chunks: Iterable[bytes], kind: RowKind | None) -
             )
         case Format.GZIP:
             raise UnreadableFile("The file is compressed twice", "compress it once")
-
-
-def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
-    for number, row in enumerate(rows, start=1):
-        try:
-            yield json.dumps(row, default=_as_text).encode() + b"\n"
-        except RecursionError:
-            raise BadTable(
-                "is nested too deeply", "an example is a flat object", line=number
-            ) from None
-        except UnicodeDecodeError:
-            raise BadTable(
-                "holds bytes that are no text", "write the column as strings", line=number
-            ) from None
-
-
-def _as_text(value: Any) -> str:
-    """Of what JSON does not know: a table's bytes, dates and decimals."""
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -2,6 +2,6 @@
 
 from service.core.datasets.parsing.json_line import parse_object
 from service.core.datasets.parsing.line import likeliest_kind, parse_fields
-from service.core.datasets.parsing.unusual import unusual
+from service.core.datasets.parsing.unusual import repeated_key, unusual
 
-__all__ = ["likeliest_kind", "parse_fields", "parse_object", "unusual"]
+__all__ = ["likeliest_kind", "parse_fields", "parse_object", "repeated_key", "unusual"]

@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from service.core.datasets.findings import BadLine
@@ -13,8 +15,14 @@ _MAX_DEPTH = 64
 _TOO_DEEP = BadLine("nested_too_deeply", "is nested too deeply", "an example is a flat object")
 
 
-def parse_object(number: int, line: bytes) -> Mapping[str, Any]:
-    """The object on a line: proper Unicode, finite numbers, bounded depth. Raises BadLine."""
+def parse_object(
+    number: int, line: bytes, note_repeated: Callable[[str], None] | None = None
+) -> Mapping[str, Any]:
+    """The object on a line: proper Unicode, finite numbers, bounded depth. Raises BadLine.
+
+    `note_repeated` is told of each key that an object in it has twice; the last one holds, as every
+    JSON reader has it.
+    """
     if number == 1:
         line = line.removeprefix(_BOM)
     try:
@@ -26,7 +34,11 @@ def parse_object(number: int, line: bytes) -> Mapping[str, Any]:
             "save the file with UTF-8 encoding",
         ) from None
     try:
-        fields = json.loads(text, parse_constant=_refuse_constant)
+        fields = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=note_repeated and partial(_build, note_repeated),
+        )
     except RecursionError:
         raise _TOO_DEEP from None
     except ValueError as error:
@@ -43,6 +55,16 @@ def parse_object(number: int, line: bytes) -> Mapping[str, Any]:
         )
     check_values(fields)
     return fields
+
+
+def _build(
+    note_repeated: Callable[[str], None], pairs: Sequence[tuple[str, Any]]
+) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        times = Counter(key for key, _ in pairs)
+        note_repeated(next(key for key in built if times[key] > 1))
+    return built
 
 
 def check_values(value: Any) -> None:

@@ -12,6 +12,12 @@ from service.core.datasets.rows import RowKind
 _TOOLS = frozenset({"tools", "functions", "parallel_tool_calls"})
 
 
+def repeated_key(line: int, key: str) -> Finding:
+    """Of an object that has it twice."""
+    problem = f"has the key {shown(key)} twice in one object, and only the last is read"
+    return _warning(line, "repeated_key", problem, "keep one of them")
+
+
 def unusual(line: int, fields: Mapping[str, Any], kind: RowKind) -> Iterator[Finding]:
     """Warnings about an object that is a good row."""
     for key in _unread(fields, kind):
@@ -22,6 +28,12 @@ def unusual(line: int, fields: Mapping[str, Any], kind: RowKind) -> Iterator[Fin
         if message["role"] != "assistant" and not text_of(message.get("content")).strip():
             problem = f"has an empty message {position} ({message['role']})"
             yield _warning(line, "empty_message", problem, "give it text or remove it")
+    for position in _answering_nothing(_messages(fields, kind)):
+        problem = (
+            f"has a tool's answer as message {position}, and no call before it that it answers"
+        )
+        mend = "give it the tool_call_id of an earlier call, or remove it"
+        yield _warning(line, "answers_no_call", problem, mend)
     if any(isinstance(value, str) and "\0" in value for value in values_of(fields)):
         problem = "contains the character NUL"
         yield _warning(line, "nul_character", problem, "remove it where the text was exported")
@@ -56,6 +68,23 @@ def _messages(fields: Mapping[str, Any], kind: RowKind) -> Iterable[Mapping[str,
     given = fields["input"] if kind is RowKind.PREFERENCE else fields
     messages: Iterable[Mapping[str, Any]] = given.get("messages", ())
     return messages
+
+
+def _answering_nothing(messages: Iterable[Mapping[str, Any]]) -> Iterator[int]:
+    """Positions of messages by tools that answer no earlier call: by its id, or where either has
+    none, by their number."""
+    ids: list[object] = []
+    waiting = 0
+    for position, message in enumerate(messages, start=1):
+        if message["role"] == "assistant":
+            calls = message.get("tool_calls") or []
+            ids += [call["id"] for call in calls if call.get("id") is not None]
+            waiting += len(calls) or bool(message.get("function_call"))
+        elif message["role"] in ("tool", "function"):
+            answered = message.get("tool_call_id")
+            if not (answered in ids if ids and answered is not None else waiting > 0):
+                yield position
+            waiting -= 1
 
 
 def _warning(line: int, code: str, problem: str, mend: str) -> Finding:

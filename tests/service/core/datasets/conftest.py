@@ -9,8 +9,13 @@ from tests.tiny_base import write_tokenizer
 
 
 @pytest.fixture(scope="session")
-def codec(tmp_path_factory: pytest.TempPathFactory) -> TextCodec:
+def assets(tmp_path_factory: pytest.TempPathFactory) -> TextAssets:
     """One token a byte, ChatML."""
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     write_tokenizer(folder)
-    return TextCodec(TextAssets.from_pretrained_folder(folder))
+    return TextAssets.from_pretrained_folder(folder)
+
+
+@pytest.fixture(scope="session")
+def codec(assets: TextAssets) -> TextCodec:
+    return TextCodec(assets)

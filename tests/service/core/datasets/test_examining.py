@@ -1,6 +1,7 @@
 """A file seen with a base's eyes: what is trained, and every finding with its line and code."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -14,11 +15,13 @@ from service.core.datasets import (
     RowKind,
     SeenRows,
     Severity,
+    TextRow,
     examine,
 )
-from service.core.text import TextCodec
+from service.core.text import TextAssets, TextCodec
 from tests.service.core.datasets.test_kinds import BAD, GOOD, ROWS, USER
 
+LIMIT = LengthLimit(1000)
 LONG = {"role": "assistant", "content": "a" * 100}
 
 
@@ -241,3 +244,63 @@ def test_older_functions_are_tools(examiner: Examiner) -> None:
     examiner.examine(tools, chat("q", functions=[function]))
 
     assert [code for _, code, _ in examiner.found()] == ["duplicate"]
+
+
+def test_a_key_that_is_there_twice_is_warned_of_even_where_the_row_is_bad(codec: TextCodec) -> None:
+    lines = [
+        b'{"text": "a", "text": "b"}\n',
+        b'{"text": "c", "more": {"x": 1, "y": 2, "x": 3}}\n',
+        b'{"text": "d", "text": ""}\n',
+    ]
+    report = Report()
+
+    rows = [row for row, _ in examine(lines, Examination(RowKind.TEXT, codec, LIMIT), report)]
+
+    assert [row.text for row in rows if isinstance(row, TextRow)] == ["b", "c"]
+    assert [(f.line, f.code) for f in report.kept] == [
+        (1, "repeated_key"),
+        (2, "repeated_key"),
+        (2, "unknown_key"),
+        (3, "repeated_key"),
+        (3, "empty_text"),
+    ]
+    assert '"x" twice' in report.kept[1].message
+
+
+def call(**more: object) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "f", "arguments": "{}"}, **more}
+
+
+@pytest.mark.parametrize(
+    ("before", "answer", "is_answered"),
+    [
+        ([{"role": "assistant", "tool_calls": [call(id="a")]}], {"tool_call_id": "a"}, True),
+        ([{"role": "assistant", "tool_calls": [call(id="a")]}], {"tool_call_id": "b"}, False),
+        ([{"role": "assistant", "tool_calls": [call()]}], {}, True),
+        ([{"role": "assistant", "tool_calls": [call()]}], {"tool_call_id": "a"}, True),
+        ([{"role": "assistant", "tool_calls": [call(id="a")]}], {"tool_call_id": ["a"]}, False),
+        ([], {"tool_call_id": "a"}, False),
+        ([], {}, False),
+        ([{"role": "assistant", "function_call": call()["function"]}], {"role": "function"}, True),
+        ([], {"role": "function"}, False),
+    ],
+)
+def test_a_tools_answer_needs_a_call(
+    examiner: Examiner, before: list[Any], answer: dict[str, Any], is_answered: bool
+) -> None:
+    messages = [USER, *before, {"role": "tool", "content": "4", **answer}, GOOD]
+
+    examiner.examine({"messages": messages})
+
+    found = [] if is_answered else [(1, "answers_no_call", Severity.WARNING)]
+    assert examiner.found() == found
+    assert examiner.report.usable_rows == 1
+
+
+def test_a_row_that_trains_no_token_is_an_error(examiner: Examiner, assets: TextAssets) -> None:
+    """Cutting took nothing away: the text is one token, which nothing predicts."""
+    examiner.codec = TextCodec(replace(assets, special_tokens={}))
+
+    assert examiner.examine({"text": "a"}, {"text": "ab"}, kind=RowKind.TEXT)
+
+    assert examiner.found() == [(1, "nothing_trained", Severity.ERROR)]

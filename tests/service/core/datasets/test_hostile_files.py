@@ -1,11 +1,13 @@
 """Whatever a file holds, reading it ends in rows and findings, within bounded memory."""
 
 import gzip
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.core.datasets import Examination, LengthLimit, Report, RowKind, examine
-from service.core.datasets.formats import as_jsonl
+from service.core.datasets.formats import as_jsonl, parquet_process
 from service.core.text import TextCodec
 from tests.service.core.datasets.test_formats import Memory, as_csv, as_parquet
 from tests.service.core.datasets.test_kinds import ROWS
@@ -65,10 +67,11 @@ def test_a_flood_is_refused_in_bounded_memory_with_its_line(
     assert peak_bytes < MOST_BYTES
 
 
-def examined(content: bytes, kind: RowKind, codec: TextCodec) -> tuple[int, Report]:
+def examined(content: bytes | Memory, kind: RowKind, codec: TextCodec) -> tuple[int, Report]:
     report = Report()
+    source = Memory(content) if isinstance(content, bytes) else content
     examination = Examination(kind, codec, LengthLimit(50, "truncate"))
-    rows = sum(1 for _ in examine(as_jsonl(Memory(content), kind=kind), examination, report))
+    rows = sum(1 for _ in examine(as_jsonl(source, kind=kind), examination, report))
     return rows, report
 
 
@@ -179,22 +182,71 @@ _TEXTS = [{"text": "some text", "label": "a"}, {"text": "more, “text”", "lab
 _FILES = {
     "csv": as_csv(_TEXTS, "text", "label"),
     "gzip": gzip.compress(as_csv(_TEXTS, "text", "label")),
-    "parquet": as_parquet(_TEXTS, row_group_size=10),
 }
+_PARQUET = as_parquet(_TEXTS, row_group_size=10)
+_CHANGES = st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=3)), max_size=4)
+
+
+def damaged(whole: bytes, changes: list[tuple[int, bytes]], cut: int) -> bytes:
+    content = bytearray(whole)
+    for place, change in changes:
+        content[place % len(content) : place % len(content) + len(change)] = change
+    return bytes(content[: len(content) - cut if cut < len(content) // 10 else len(content)])
 
 
 @settings(deadline=None)
 @given(
     name=st.sampled_from(sorted(_FILES)),
-    changes=st.lists(st.tuples(st.integers(0, 10_000), st.binary(max_size=3)), max_size=4),
+    changes=_CHANGES,
     cut=st.integers(0, 10_000),
 )
 def test_a_damaged_file_is_rows_or_findings(
     name: str, changes: list[tuple[int, bytes]], cut: int, codec: TextCodec
 ) -> None:
-    content = bytearray(_FILES[name])
-    for place, change in changes:
-        content[place % len(content) : place % len(content) + len(change)] = change
-    end = len(content) - cut if cut < len(content) // 10 else len(content)
+    assert_understood(damaged(_FILES[name], changes, cut), RowKind.LABELLED, codec)
 
-    assert_understood(bytes(content[:end]), RowKind.LABELLED, codec)
+
+@settings(deadline=None, max_examples=12)  # each starts a process
+@given(changes=_CHANGES, cut=st.integers(0, 10_000))
+def test_a_damaged_parquet_file_is_rows_or_findings(
+    changes: list[tuple[int, bytes]], cut: int, codec: TextCodec
+) -> None:
+    """pyarrow ends its process at some of them."""
+    assert_understood(damaged(_PARQUET, changes, cut), RowKind.LABELLED, codec)
+
+
+class Deadly(Memory):
+    """Whoever reads it dies of it."""
+
+    def range(self, start: int, end: int) -> bytes:
+        for child in psutil.Process().children():
+            if parquet_process.PROGRAM in child.cmdline():
+                child.kill()
+                child.wait()
+        return super().range(start, end)
+
+
+def test_the_end_of_the_process_that_reads_is_a_finding(codec: TextCodec) -> None:
+    found, report = examined(Deadly(_PARQUET), RowKind.LABELLED, codec)
+
+    assert found == 0
+    assert [f.code for f in report.kept] == ["unreadable_file"]
+    assert "its reader ended" in report.kept[0].message
+
+
+def test_the_memory_of_a_parquet_file_is_bounded_whatever_it_says_of_itself(
+    codec: TextCodec,
+) -> None:
+    """A list of 500 times the same 8 MiB, which lie in the file once."""
+    once = pa.array(["x" * 8 * MIB])
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 500, pa.int32()), once)
+    rows = pa.table({"text": pa.ListArray.from_arrays(pa.array([0, 500], pa.int32()), repeated)})
+    file = io.BytesIO()
+    pq.write_table(rows, file, store_schema=False)
+    assert pq.read_metadata(file).row_group(0).total_byte_size < 16 * MIB
+
+    found, report = examined(file.getvalue(), RowKind.TEXT, codec)
+
+    assert found == 0
+    assert [f.code for f in report.kept] == ["unreadable_file"]
+    assert "more than 1024 MiB of memory" in report.kept[0].message

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.training.packing import Packing, share_groups
+from service.core.shared_beginnings import share_groups
+from service.engine.training.packing import Packing
 
 SYSTEM = tuple(range(100, 130))
 

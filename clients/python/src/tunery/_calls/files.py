@@ -8,11 +8,15 @@ from tunery._types import Deleted, File, Page
 from tunery._uploads import FileSource, OnProgress, Upload, name_of
 
 
-def upload(
+def form(
     source: FileSource, *, purpose: str, filename: str | None, on_progress: OnProgress | None
-) -> Call[File]:
-    form = Upload(source, filename or name_of(source), purpose, on_progress)
-    return Call("POST", "files", reading(File), upload=form)
+) -> Upload:
+    return Upload(source, filename or name_of(source), purpose, on_progress)
+
+
+def send(upload: Upload) -> Call[File]:
+    """In one request."""
+    return Call("POST", "files", reading(File), upload=upload)
 
 
 def list_page(

@@ -1,11 +1,24 @@
 """Operations on fine-tuning jobs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Required, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
+import httpx2
+
+from tunery._calls.methods import Method, Tuning
 from tunery._calls.parts import cursor, merged, reading, segment
 from tunery._flow import Call
-from tunery._types import Checkpoint, FineTuningJob, JobEvent, Page
+from tunery._types import (
+    Checkpoint,
+    FineTuningJob,
+    JobEvent,
+    JobMetrics,
+    JobRows,
+    Page,
+    Receipt,
+)
+
+RowsKind = Literal["all", "hardest", "never_learnt", "suspicious"]
 
 
 class JobRequest(TypedDict, total=False):
@@ -20,12 +33,14 @@ class JobRequest(TypedDict, total=False):
     """1 to 64 characters that become part of the tuned model's name."""
     seed: int | None
     metadata: Mapping[str, str] | None
-    method: Mapping[str, Any]
+    method: Method
     """`{"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}}` and the like."""
     integrations: Sequence[Mapping[str, Any]]
     """`[{"type": "wandb", "wandb": {"project": "…"}}]`"""
-    tuning: Mapping[str, Any]
+    tuning: Tuning
     """What is trained, `{"type": "lora", "rank": 16}` by default."""
+    exact: bool
+    """Share no pass with another job, so that the same seed gives the same bytes."""
     extra_body: Mapping[str, Any]
     """Further fields of the request."""
 
@@ -73,6 +88,34 @@ def list_checkpoints(
 ) -> Call[Page[Checkpoint]]:
     query = cursor(limit=limit, after=after)
     return Call("GET", f"{_path(job_id)}/checkpoints", reading(Page[Checkpoint]), query=query)
+
+
+def stream_events(job_id: str, *, after: str | None) -> Call[httpx2.Response]:
+    """The open answer, for whoever reads it and closes it; it goes on behind `after`."""
+    return Call(
+        "GET",
+        f"{_path(job_id)}/events",
+        lambda response: response,
+        query={"stream": "true"},
+        headers={} if after is None else {"Last-Event-ID": after},
+        is_streamed=True,
+    )
+
+
+def metrics(job_id: str, *, points: int | None = None) -> Call[JobMetrics]:
+    query = {} if points is None else {"points": str(points)}
+    return Call("GET", f"{_path(job_id)}/metrics", reading(JobMetrics), query=query)
+
+
+def rows(
+    job_id: str, *, kind: RowsKind = "all", offset: int = 0, limit: int = 100
+) -> Call[JobRows]:
+    query = {"kind": kind, "offset": str(offset), "limit": str(limit)}
+    return Call("GET", f"{_path(job_id)}/rows", reading(JobRows), query=query)
+
+
+def receipt(job_id: str) -> Call[Receipt]:
+    return Call("GET", f"{_path(job_id)}/receipt", reading(Receipt))
 
 
 def _path(job_id: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tunery._cli import chat, files, jobs, migrate, models
+from tunery._cli import chat, classify, data, files, jobs, migrate, models
 from tunery._cli.output import complain, one_line
 from tunery._exceptions import TuneryError
 from tunery._sync import Tunery
@@ -39,6 +39,8 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(migrate.app, name="migrate")
 app.command()(chat.chat)
+app.command()(data.preview)
+app.command()(classify.classify)
 
 
 def _print_version(is_wanted: bool) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from tunery._cli.data import check
 from tunery._cli.options import After, AsJson, FileId, Limit, client_of
 from tunery._cli.output import (
     hint,
@@ -12,23 +13,13 @@ from tunery._cli.output import (
     print_fields,
     print_json,
     print_table,
-    upload_bar,
 )
-from tunery._sync import Tunery
-from tunery._types import File
+from tunery._cli.uploading import upload_with_bar
 
 app = typer.Typer(no_args_is_help=True, help="Data sets, and what jobs write.")
 
 
-def upload_with_bar(client: Tunery, path: Path, *, purpose: str = "fine-tune") -> File:
-    """Send a local file and show how far it is."""
-    with upload_bar() as bar:
-        task = bar.add_task(path.name, total=path.stat().st_size)
-        return client.files.upload(
-            path,
-            purpose=purpose,
-            on_progress=lambda sent, total: bar.update(task, completed=sent, total=total),
-        )
+app.command()(check)
 
 
 @app.command()

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import typer
+from typing import Any, cast
 
 from tunery._calls.jobs import JobRequest
-from tunery._cli.files import upload_with_bar
+from tunery._calls.methods import Method, MethodType, Tuning, TuningType
 from tunery._cli.options import default_model
+from tunery._cli.uploading import check_file, file_id
+from tunery._cli.values import json_file, pairs, values
 from tunery._sync import Tunery
 
 
@@ -23,25 +24,50 @@ class TrainingOptions:
     lora_rank: int | None
     seed: int | None
     metadata: tuple[str, ...]
-    """`KEY=VALUE` each."""
+    """`KEY=VALUE` each; so are the three below it."""
+    more: tuple[str, ...] = ()
+    """Further hyperparameters."""
+    options: tuple[str, ...] = ()
+    """Of the method."""
+    tuning_options: tuple[str, ...] = ()
+    method: MethodType = "supervised"
+    tuning: TuningType | None = None
+    learning_rate: float | None = None
+    max_seq_length: int | None = None
+    early_stopping_patience: int | None = None
+    beta: float | None = None
+    loss: str | None = None
+    grader: Path | None = None
+    reward_model: str | None = None
+    is_exact: bool = False
 
-    def hyperparameters(self) -> dict[str, int | float]:
+    def hyperparameters(self) -> dict[str, Any]:
+        """Raises BadParameter."""
         given = {
             "n_epochs": self.epochs,
             "batch_size": self.batch_size,
             "learning_rate_multiplier": self.learning_rate_multiplier,
+            "learning_rate": self.learning_rate,
+            "max_seq_length": self.max_seq_length,
+            "early_stopping_patience": self.early_stopping_patience,
+            "beta": self.beta,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        named = {name: value for name, value in given.items() if value is not None}
+        return {**values(self.more, "--hyperparameter"), **named}
+
+    def method_options(self) -> dict[str, Any]:
+        """Raises BadParameter."""
+        given = {
+            "loss": self.loss,
+            "reward_model": self.reward_model,
+            "grader": self.grader and json_file(self.grader, "--grader"),
+        }
+        named = {name: value for name, value in given.items() if value is not None}
+        return {**values(self.options, "--method-option"), **named}
 
     def metadata_pairs(self) -> dict[str, str]:
         """Raises BadParameter."""
-        pairs = {}
-        for pair in self.metadata:
-            key, separator, value = pair.partition("=")
-            if not separator or not key:
-                raise typer.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--metadata")
-            pairs[key] = value
-        return pairs
+        return pairs(self.metadata, "--metadata")
 
 
 def job_request(
@@ -52,34 +78,43 @@ def job_request(
     What can be wrong without the server is found before anything is uploaded.
     """
     metadata = options.metadata_pairs()
+    method, tuning = _method(options), _tuning(options)
     for name in (training_file, validation_file):
-        _check_file(name)
+        check_file(name)
     request = JobRequest(
         model=options.model or default_model(client),
-        training_file=_file_id(client, training_file),
-        method={
-            "type": "supervised",
-            "supervised": {"hyperparameters": options.hyperparameters()},
-        },
+        training_file=file_id(client, training_file),
+        method=method,
     )
     if validation_file is not None:
-        request["validation_file"] = _file_id(client, validation_file)
+        request["validation_file"] = file_id(client, validation_file)
     if options.suffix is not None:
         request["suffix"] = options.suffix
     if options.seed is not None:
         request["seed"] = options.seed
-    if options.lora_rank is not None:
-        request["tuning"] = {"type": "lora", "rank": options.lora_rank}
+    if tuning is not None:
+        request["tuning"] = tuning
+    if options.is_exact:
+        request["exact"] = True
     if metadata:
         request["metadata"] = metadata
     return request
 
 
-def _check_file(name: str | None) -> None:
-    if name is not None and not Path(name).is_file() and not name.startswith("file-"):
-        raise typer.BadParameter(f"{name!r} is neither a file here nor the id of one, file-…")
+def _method(options: TrainingOptions) -> Method:
+    """Only what was given: the server knows which options belong to which method."""
+    given = options.method_options()
+    numbers = options.hyperparameters()
+    return cast(
+        Method,
+        {"type": options.method, options.method: {**given, "hyperparameters": numbers}},
+    )
 
 
-def _file_id(client: Tunery, name: str) -> str:
-    path = Path(name)
-    return upload_with_bar(client, path).id if path.is_file() else name
+def _tuning(options: TrainingOptions) -> Tuning | None:
+    members = values(options.tuning_options, "--tuning-option")
+    if options.lora_rank is not None:
+        members["rank"] = options.lora_rank
+    if options.tuning is None and not members:
+        return None
+    return cast(Tuning, {"type": options.tuning or "lora", **members})

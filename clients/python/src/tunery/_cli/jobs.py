@@ -1,9 +1,12 @@
 """`tunery jobs`"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tunery._calls.methods import MethodType, TuningType
+from tunery._cli import records
 from tunery._cli.job_request import TrainingOptions, job_request
 from tunery._cli.options import After, AsJson, JobId, Limit, client_of
 from tunery._cli.output import hint, local_time, print_fields, print_json, print_table
@@ -11,6 +14,14 @@ from tunery._cli.watching import exit_code, report_end, tell_events, watch
 from tunery._types import FineTuningJob
 
 app = typer.Typer(no_args_is_help=True, help="Fine-tuning jobs.")
+for _command in (
+    records.metrics,
+    records.rows,
+    records.receipt,
+    records.events,
+    records.verify,
+):
+    app.command()(_command)
 
 
 @app.command()
@@ -29,6 +40,34 @@ def create(
     learning_rate_multiplier: Annotated[float | None, typer.Option(help="1 is the usual.")] = None,
     lora_rank: Annotated[int | None, typer.Option(min=1, help="Rank of the adapter.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same result.")] = None,
+    method: Annotated[MethodType, typer.Option(help="How to train.")] = "supervised",
+    tuning: Annotated[TuningType | None, typer.Option(help="What to train, else lora.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Absolute, instead of the multiplier.")
+    ] = None,
+    max_seq_length: Annotated[int | None, typer.Option(min=8, help="Tokens of a row.")] = None,
+    early_stopping_patience: Annotated[
+        int | None, typer.Option(min=1, help="Evaluations without a better one.")
+    ] = None,
+    beta: Annotated[float | None, typer.Option(help="dpo: strength of the preference.")] = None,
+    loss: Annotated[str | None, typer.Option(help="dpo: dpo, ipo or simpo.")] = None,
+    grader: Annotated[
+        Path | None, typer.Option(help="reinforcement: a file with the grader as JSON.")
+    ] = None,
+    reward_model: Annotated[str | None, typer.Option(help="rlhf: its reward model.")] = None,
+    hyperparameter: Annotated[
+        list[str] | None,
+        typer.Option("--hyperparameter", "-H", metavar="KEY=VALUE", help="Any other."),
+    ] = None,
+    method_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Of the method, such as pooling=mean."),
+    ] = None,
+    tuning_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Of the tuning, such as hidden_layers=[64]."),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Share no pass with another job.")] = False,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="May be given several times.")
     ] = None,
@@ -36,6 +75,8 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Start a job. What is left out is chosen by the server.
+
+    A VALUE is JSON, `@FILE` with JSON in it, or else a text.
 
     With --wait the exit code is 0 when the job succeeded, 100 when it failed and 101 when it was
     cancelled. Ctrl-C ends the watching, not the job.
@@ -49,6 +90,19 @@ def create(
         lora_rank=lora_rank,
         seed=seed,
         metadata=tuple(metadata or ()),
+        more=tuple(hyperparameter or ()),
+        options=tuple(method_option or ()),
+        tuning_options=tuple(tuning_option or ()),
+        method=method,
+        tuning=tuning,
+        learning_rate=learning_rate,
+        max_seq_length=max_seq_length,
+        early_stopping_patience=early_stopping_patience,
+        beta=beta,
+        loss=loss,
+        grader=grader,
+        reward_model=reward_model,
+        is_exact=exact,
     )
     client = client_of(ctx)
     request = job_request(client, training_file, validation_file, options)

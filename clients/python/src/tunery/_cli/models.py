@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tunery._cli.files import upload_with_bar
 from tunery._cli.options import After, AsJson, Limit, client_of
 from tunery._cli.output import complain, hint, local_time, print_json, print_table
+from tunery._cli.uploading import upload_with_bar
 from tunery._cli.watching import EXIT_CODES
 from tunery._sync import Tunery
 from tunery._types import Operation

@@ -39,7 +39,7 @@ def tell_events(client: Tunery, job_id: str, *, as_json: bool) -> None:
         if as_json:
             print_json(event, is_line=True)
         else:
-            typer.echo(_line(event))
+            typer.echo(event_line(event))
 
 
 def report_end(job: FineTuningJob) -> None:
@@ -61,6 +61,6 @@ def exit_code(job: FineTuningJob) -> int:
     return EXIT_CODES[job.status]
 
 
-def _line(event: JobEvent) -> str:
+def event_line(event: JobEvent) -> str:
     level = "" if event.level == "info" else f"{event.level}: "
     return f"{local_time(event.created_at)}  {level}{event.message}"

@@ -10,6 +10,7 @@ from tunery._types.chat import (
     ChatMessage,
     Usage,
 )
+from tunery._types.classify import Classification, Classified
 from tunery._types.files import File
 from tunery._types.jobs import (
     Checkpoint,
@@ -26,7 +27,24 @@ from tunery._types.operations import (
     ModelExport,
     ModelImport,
     Operation,
+    Verification,
+    VerificationResult,
+    VerifiedMember,
+    VerifiedStep,
+    VerifiedWeights,
 )
+from tunery._types.records import JobMetrics, JobRows, MetricPoint, Receipt, RowLosses
+from tunery._types.reports import (
+    Cut,
+    FileReport,
+    FileReportResult,
+    Finding,
+    FindingCount,
+    Preview,
+    PreviewRow,
+    PreviewSequence,
+)
+from tunery._types.uploads import FilePart, FileUpload
 
 __all__ = [
     "APIObject",
@@ -38,20 +56,42 @@ __all__ = [
     "ChatMessage",
     "Checkpoint",
     "CheckpointMetrics",
+    "Classification",
+    "Classified",
+    "Cut",
     "Deleted",
     "ExportResult",
     "File",
+    "FilePart",
+    "FileReport",
+    "FileReportResult",
+    "FileUpload",
+    "Finding",
+    "FindingCount",
     "FineTuningJob",
     "ImportResult",
     "JobError",
     "JobEvent",
+    "JobMetrics",
     "JobProgress",
+    "JobRows",
     "Listed",
+    "MetricPoint",
     "Model",
     "ModelAlias",
     "ModelExport",
     "ModelImport",
     "Operation",
     "Page",
+    "Preview",
+    "PreviewRow",
+    "PreviewSequence",
+    "Receipt",
+    "RowLosses",
     "Usage",
+    "Verification",
+    "VerificationResult",
+    "VerifiedMember",
+    "VerifiedStep",
+    "VerifiedWeights",
 ]

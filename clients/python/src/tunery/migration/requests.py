@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tunery._calls.jobs import JobRequest
+from tunery._calls.methods import Method
 from tunery.migration.source import SourceJob
 
 OLD_MODEL = "migrated_model"
@@ -66,7 +67,7 @@ def recreation(
     request = JobRequest(
         model=model,
         training_file=training_file,
-        method=_method(job, with_hyperparameters),
+        method=cast(Method, _method(job, with_hyperparameters)),  # the server judges it
         metadata=_metadata(job, origin, notes),
     )
     if validation_file is not None:

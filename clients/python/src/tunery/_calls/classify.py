@@ -1,0 +1,17 @@
+"""Labels and scores of models with a head."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunery._calls.parts import reading
+from tunery._flow import Call
+from tunery._types import Classification
+
+ClassifyInput = str | Sequence[str] | Sequence[Mapping[str, Any]]
+"""A text, several texts, or the messages of one conversation."""
+
+
+def create(*, model: str, input: ClassifyInput) -> Call[Classification]:
+    given = input if isinstance(input, str) else list(input)
+    body = {"model": model, "input": given}
+    return Call("POST", "classify", reading(Classification), body=body)

@@ -1,0 +1,1 @@
+"""What was done in an organisation, for its administrators."""

@@ -1,0 +1,1 @@
+"""What a job would take: tokens, steps, time, memory, price."""
