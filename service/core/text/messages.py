@@ -62,3 +62,22 @@ def _with_parsed_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
         except ValueError:
             function["arguments"] = arguments
     return {**call, "function": function}
+
+
+_TOOL_MEMBERS = ("type", "function")
+_FUNCTION_MEMBERS = ("name", "description", "parameters", "strict")
+
+
+def in_order(tool: Tool) -> dict[str, Any]:
+    """The tool with its members in one order and without nulls: templates write it as JSON, and a
+    tool shall give the same tokens whoever wrote it, a row of a data set or a client."""
+    ordered = _sorted_members(tool, _TOOL_MEMBERS)
+    if isinstance(ordered.get("function"), Mapping):
+        ordered["function"] = _sorted_members(ordered["function"], _FUNCTION_MEMBERS)
+    return ordered
+
+
+def _sorted_members(fields: Mapping[str, Any], first: Sequence[str]) -> dict[str, Any]:
+    """Those of `first` in their order, then the others as they stand."""
+    names = [*(name for name in first if name in fields), *(n for n in fields if n not in first)]
+    return {name: fields[name] for name in names if fields[name] is not None}

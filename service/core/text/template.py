@@ -7,7 +7,7 @@ from jinja2 import TemplateError
 from jinja2.meta import find_undeclared_variables
 
 from service.core.errors import ChatTemplateError
-from service.core.text.messages import Message, Tool, prepare
+from service.core.text.messages import Message, Tool, in_order, prepare
 from service.core.text.sandbox import STEPS, ChatTemplateSandbox, Steps
 from service.core.text.tool_format import tool_format_of
 
@@ -57,7 +57,7 @@ class ChatTemplate:
         try:
             return self._template.render(
                 messages=list(prepared),
-                tools=list(tools) if tools else None,
+                tools=[in_order(tool) for tool in tools] if tools else None,
                 documents=None,
                 add_generation_prompt=add_generation_prompt,
                 # the template's own default holds where nothing is said

@@ -197,3 +197,24 @@ def test_what_a_template_refuses_is_an_error_with_its_reason(
 def test_a_template_that_does_not_compile_is_refused() -> None:
     with pytest.raises(ChatTemplateError, match="does not compile"):
         ChatTemplate("{% for %}", {})
+
+
+def test_a_tool_gives_the_same_tokens_in_whatever_order_its_members_come() -> None:
+    source = "{% for tool in tools %}{{ tool | tojson }}{% endfor %}"
+    schema = {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "string"}}}
+    written = {
+        "type": "function",
+        "function": {"name": "w", "description": "d", "parameters": schema},
+    }
+    mixed = {
+        "function": {"parameters": schema, "strict": None, "description": "d", "name": "w"},
+        "type": "function",
+    }
+
+    first, second = (
+        ChatTemplate(source, {}).render([], tools=[tool], add_generation_prompt=False)
+        for tool in (written, mixed)
+    )
+
+    assert first == second
+    assert first.index('"b"') < first.index('"a"')
