@@ -165,7 +165,7 @@ class _Loop:
 
 
 def _units(plan: Plan) -> list[Unit]:
-    limit = plan.numbers.max_seq_length
-    if plan.numbers.packing and limit is not None:
+    limit = plan.numbers.unit_tokens
+    if limit is not None:
         return pack(plan.training, tokens=limit, seed=plan.seed)
     return single(plan.training)

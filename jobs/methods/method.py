@@ -71,6 +71,10 @@ class Run:
     """A session that was resumed has the steps up to here behind it."""
     told: Sequence[StepReport] = ()
     """Of those steps."""
+    kept: bytes | None = None
+    """What the method has kept beside the weights of `after_step`."""
+    keep: Callable[[int, bytes], None] = lambda *_: None
+    """To be called before a save of that step, whose training state it goes with."""
     is_asked_to_stop: Callable[[], bool] = lambda: False
     state_seconds: float = 60.0
     """A training state is stored at least so often."""

@@ -11,14 +11,16 @@ import random
 import statistics
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
 from jobs.methods.divergence import Divergence
 from jobs.methods.evaluating import forward_all
 from jobs.methods.examples import Example, to_messages
+from jobs.methods.experience import Experience, told_of, traces
+from jobs.methods.lessons import Lesson
 from jobs.methods.method import Environment, Plan, Run
 from jobs.methods.reporting import StepReport, row_mean
 from jobs.methods.rollouts import Answer, Drawing, Rollout, draw, rollouts
@@ -31,21 +33,10 @@ from service.core.engine_protocol import (
     Policy,
     PolicyExtras,
     Report,
-    RowLoss,
 )
+from service.core.errors import AdapterCorrupt
 
 _LEARNED = ("kl", "old_kl", "entropy", "clip_fraction", "policy_loss", "value_loss", "ratio")
-_TRACES = 3
-_TRACE_CHARACTERS = 2000
-
-
-@dataclass(frozen=True)
-class Experience:
-    """Answers of a rollout with what the weights that drew them make of them."""
-
-    answers: Sequence[Answer]
-    old: Sequence[RowLoss]
-    reference: Sequence[RowLoss]
 
 
 class PolicyStrategy(ABC):
@@ -73,8 +64,11 @@ class PolicyStrategy(ABC):
 
 
 def train_policy(plan: Plan, run: Run, strategy: PolicyStrategy) -> Iterator[StepReport]:
-    """See `TrainingMethod.train`. Everything is saved between rollouts: within one, a resumed
-    training would lack the weights that drew it. Asked to stop, it finishes the rollout."""
+    """See `TrainingMethod.train`. A save within a rollout keeps the lesson that its other steps
+    learn from. Asked to stop, it finishes the step.
+
+    Raises AdapterCorrupt for a state within a rollout whose lesson is gone.
+    """
     if run.environment is None:
         raise TypeError("a policy needs an environment")
     return _PolicyLoop(plan, run, strategy, run.environment).train()
@@ -96,56 +90,90 @@ class _PolicyLoop:
             )
         )
         self._total = self._rollouts[-1].last_step
+        self._checkpoints = plan.numbers.checkpoint_steps(self._total)
         self._saving = Saving(run.session, every_seconds=run.state_seconds)
-        self._divergence = Divergence()
+        self._divergence = Divergence(run.told)
+        self._saved = run.after_step
+        self._is_over = False
 
     def train(self) -> Iterator[StepReport]:
         run = self._run
         if self._plan.validation and not run.after_step:
             yield StepReport(0, self._total, 0.0, self._validate(0))
-        wanted = self._plan.numbers.checkpoint_steps(self._total)
-        last_saved = run.after_step
         for rollout in self._rollouts:
             if rollout.last_step <= run.after_step:
                 continue
-            if run.is_asked_to_stop():
-                break
             yield from self._learn(rollout)
-            if any(rollout.first_step <= step <= rollout.last_step for step in wanted):
-                self._saving.save_model(rollout.last_step)
-                last_saved = rollout.last_step
-            else:
-                self._saving.save_state_if_due(rollout.last_step)
-            done = rollout.last_step
-            if run.is_asked_to_stop() and last_saved != done:
-                self._saving.save_model(done)
+            if self._is_over:
                 return
 
     def _learn(self, rollout: Rollout) -> Iterator[StepReport]:
-        began = time.monotonic()
-        strategy, session = self._strategy, self._run.session
-        answers = draw(
-            session, self._environment, rollout.prompts, strategy.drawing, step=rollout.first_step
-        )
-        experience = self._look_back(answers, rollout.first_step - 1)
+        began, after_step = time.monotonic(), self._run.after_step
+        done = max(after_step, rollout.first_step - 1)
+        if self._stops(done, rollout, None):
+            return
+        kept = self._kept_lesson(rollout)
+        lesson = kept or self._draw(rollout)
+        first = rollout.first_step
+        for step, minibatch in enumerate(self._minibatches(lesson.rows, rollout), first):
+            if step <= after_step:
+                continue
+            if self._stops(step - 1, rollout, lesson):
+                return
+            training, metrics = self._step(step, minibatch)
+            details: dict[str, Any] = {"mixed": True} if training.is_mixed else {}
+            if step == rollout.last_step:
+                metrics |= lesson.metrics
+                details["samples"] = lesson.samples
+                if kept is None:
+                    metrics["tokens_per_second"] = lesson.tokens / (time.monotonic() - began)
+            metrics |= self._validation_after(step)
+            self._save_after(step, rollout, lesson)
+            epochs = step * self._plan.numbers.n_epochs / self._total
+            yield StepReport(step, self._total, epochs, metrics, training.tokens, details)
+
+    def _stops(self, done: int, rollout: Rollout, lesson: Lesson | None) -> bool:
+        """Whether the training is asked to; then the last step is saved."""
+        self._is_over = self._run.is_asked_to_stop()
+        if self._is_over:
+            self._save_model(done, rollout, lesson)
+        return self._is_over
+
+    def _kept_lesson(self, rollout: Rollout) -> Lesson | None:
+        """What an earlier attempt has drawn for the rollout of the next step."""
+        is_next = rollout.first_step <= self._run.after_step + 1
+        if is_next and self._run.kept is not None:
+            return Lesson.from_bytes(self._run.kept)
+        if rollout.first_step <= self._run.after_step:
+            raise AdapterCorrupt("the answers that the training state goes on with are gone")
+        return None
+
+    def _draw(self, rollout: Rollout) -> Lesson:
+        session, strategy, step = self._run.session, self._strategy, rollout.first_step
+        answers = draw(session, self._environment, rollout.prompts, strategy.drawing, step=step)
+        experience = self._look_back(answers, step - 1)
         rows = [
             Example((replace(answer.to_row(), extras=extras),))
             for answer, extras in zip(answers, strategy.extras(experience), strict=True)
         ]
-        drawn = _told_of(experience)
-        tokens = sum(example.tokens for example in rows)
-        step = rollout.first_step
-        for minibatch in self._minibatches(rows, rollout):
-            training, metrics = self._step(step, minibatch)
-            is_last = step == rollout.last_step
-            details: Mapping[str, Any] = {}
-            if is_last:
-                metrics |= drawn | {"tokens_per_second": tokens / (time.monotonic() - began)}
-                details = {"samples": _traces(answers)}
-                metrics |= self._validation_of(rollout)
-            epochs = step * self._plan.numbers.n_epochs / self._total
-            yield StepReport(step, self._total, epochs, metrics, training.tokens, details)
-            step += 1
+        return Lesson(rows, told_of(experience), traces(answers))
+
+    def _save_after(self, step: int, rollout: Rollout, lesson: Lesson) -> None:
+        if step in self._checkpoints:
+            self._save_model(step, rollout, lesson)
+        elif self._saving.is_state_due:
+            self._keep(step, rollout, lesson)
+            self._saving.save_state_if_due(step)
+
+    def _save_model(self, step: int, rollout: Rollout, lesson: Lesson | None) -> None:
+        if self._saved != step:
+            self._keep(step, rollout, lesson)
+            self._saving.save_model(step)
+            self._saved = step
+
+    def _keep(self, step: int, rollout: Rollout, lesson: Lesson | None) -> None:
+        if step < rollout.last_step and lesson is not None:
+            self._run.keep(step, lesson.to_bytes())
 
     def _look_back(self, answers: Sequence[Answer], step: int) -> Experience:
         rows = [Example((answer.to_row(),)) for answer in answers]
@@ -197,13 +225,10 @@ class _PolicyLoop:
                 metrics[name] = value
         return training, metrics
 
-    def _validation_of(self, rollout: Rollout) -> dict[str, float]:
+    def _validation_after(self, step: int) -> dict[str, float]:
         every = self._strategy.eval_interval or self._plan.numbers.eval_steps
-        due = any(
-            step % every == 0 or step == self._total
-            for step in range(rollout.first_step, rollout.last_step + 1)
-        )
-        return self._validate(rollout.last_step) if due and self._plan.validation else {}
+        is_due = step % every == 0 or step == self._total
+        return self._validate(step) if is_due and self._plan.validation else {}
 
     def _validate(self, step: int) -> dict[str, float]:
         answers = draw(
@@ -217,33 +242,3 @@ class _PolicyLoop:
             "valid_reward_mean": statistics.fmean(answer.reward for answer in answers),
             "valid_completion_tokens": statistics.fmean(len(answer.tokens) for answer in answers),
         }
-
-
-def _told_of(experience: Experience) -> dict[str, float]:
-    """The rollout in numbers. KL of sampler to trainer by the estimate k3 (Schulman 2020)."""
-    answers = experience.answers
-    differences = [
-        trained - sampled
-        for answer, row in zip(answers, experience.old, strict=True)
-        for sampled, trained in zip(answer.sampler_logprobs, row.logprobs, strict=True)
-    ]
-    rewards = [answer.reward for answer in answers]
-    return {
-        "train_reward_mean": statistics.fmean(rewards),
-        "train_reward_std": statistics.pstdev(rewards),
-        "train_completion_tokens": statistics.fmean(len(answer.tokens) for answer in answers),
-        "train_cut_off": statistics.fmean(answer.reason == "length" for answer in answers),
-        "sampler_trainer_kl": statistics.fmean(math.exp(d) - d - 1 for d in differences),
-    }
-
-
-def _traces(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    return [
-        {
-            "line": answer.prompt.line,
-            "answer": answer.text[:_TRACE_CHARACTERS],
-            "reward": answer.reward,
-            "tokens": len(answer.tokens),
-        }
-        for answer in answers[:_TRACES]
-    ]

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from jobs.methods.experience import Experience
 from jobs.methods.method import Plan, Run, TrainingMethod
-from jobs.methods.policy_loop import Experience, PolicyStrategy, train_policy
+from jobs.methods.policy_loop import PolicyStrategy, train_policy
 from jobs.methods.reporting import StepReport
 from jobs.methods.rollouts import Drawing
 from service.core.domain.methods import ReinforcementMethod

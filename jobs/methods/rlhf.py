@@ -7,8 +7,9 @@ what is to be expected; advantages are generalised (Schulman et al. 2016) and wh
 import statistics
 from collections.abc import Iterator, Sequence
 
+from jobs.methods.experience import Experience
 from jobs.methods.method import Plan, Run, TrainingMethod
-from jobs.methods.policy_loop import Experience, PolicyStrategy, train_policy
+from jobs.methods.policy_loop import PolicyStrategy, train_policy
 from jobs.methods.reporting import StepReport
 from jobs.methods.rollouts import Drawing
 from service.core.domain.jobs import DataFacts

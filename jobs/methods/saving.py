@@ -33,9 +33,13 @@ class Saving:
 
     def save_state_if_due(self, step: int) -> None:
         """The state alone. A store that is slower than this gets one at a time."""
-        is_due = self._clock() - self._last >= self._every_seconds
-        if is_due and not self._session.is_saving:
+        if self.is_state_due:
             self._submit(partial(Save, name=step_name(step), parts=("state",)))
+
+    @property
+    def is_state_due(self) -> bool:
+        is_due = self._clock() - self._last >= self._every_seconds
+        return is_due and not self._session.is_saving
 
     def _submit(self, save: partial[Save]) -> None:
         self._session.submit(save)

@@ -12,7 +12,8 @@ from jobs.runner.attempt import Attempt
 from jobs.runner.inputs import Inputs, load_codec
 from jobs.runner.reward_model import RewardModelClient
 from service.core.domain.methods import ReinforcementMethod, RlhfMethod
-from service.core.graders import Grader
+from service.core.errors import GraderUnreachable
+from service.core.graders import Grader, Outcome
 from service.core.text import TextCodec
 
 _GRADER: TypeAdapter[Grader] = TypeAdapter(Grader)
@@ -39,6 +40,16 @@ class PolicyEnvironment:
         return self.reward(answers)
 
 
+def rewards_of(outcomes: Sequence[Outcome]) -> list[float]:
+    """Raises GraderUnreachable rather than let the policy learn from zeros that mean nothing."""
+    for outcome in outcomes:
+        if outcome.is_lost:
+            flags = outcome.flags
+            why = flags.model_grader_server_error_details or flags.python_grader_server_error_type
+            raise GraderUnreachable(f"the grader gives no rewards ({why})")
+    return [outcome.reward for outcome in outcomes]
+
+
 @contextmanager
 def environment_of(
     attempt: Attempt, inputs: Inputs, pulse: Callable[[], None]
@@ -60,6 +71,6 @@ def environment_of(
 
         def grade(answers: Sequence[Answered]) -> Sequence[float]:
             samples = [Sample(answer.text, answer.prompt.item or {}) for answer in answers]
-            return [outcome.reward for outcome in graders.grade(grader, samples, pulse)]
+            return rewards_of(graders.grade(grader, samples, pulse))
 
         yield PolicyEnvironment(codec, length, grade)

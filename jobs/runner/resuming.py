@@ -1,6 +1,6 @@
 """Where an attempt begins: after the last training state that is stored, if there is one. States
 are large, so only the last two are kept, and none once the job has succeeded. The ledger of rows up
-to a state lies in its folder and goes with it."""
+to a state and what the method keeps beside the weights lie in its folder and go with it."""
 
 import logging
 from collections.abc import Sequence
@@ -70,6 +70,20 @@ def find_ledger(attempt: Attempt, start: Start) -> Ledger:
         )
     except ObjectNotFound:
         return Ledger()
+
+
+def kept_key(state_key: str) -> str:
+    return f"{state_key}/kept.gz"
+
+
+def find_kept(attempt: Attempt, start: Start) -> bytes | None:
+    """What the method has kept with the state."""
+    if start.state is None:
+        return None
+    try:
+        return attempt.resources.store.get_bytes(kept_key(start.state.place.key))
+    except ObjectNotFound:
+        return None
 
 
 def reject_state(attempt: Attempt, state: TrainingState) -> None:

@@ -9,7 +9,7 @@ from jobs.runner.attempt import Attempt
 from jobs.runner.checkpoints import record_save
 from jobs.runner.patience import patiently
 from jobs.runner.recorder import Recorder
-from jobs.runner.resuming import drop_states, ledger_key
+from jobs.runner.resuming import drop_states, kept_key, ledger_key
 from jobs.runner.session import StoredSave
 from service.core.domain.jobs import FineTuningJob
 from service.core.engine_protocol import SessionOpened
@@ -36,6 +36,7 @@ class SaveRecorder:
         self._ledger = ledger
         self._unentered: deque[StepReport] = deque()
         self._waiting: list[StoredSave] = []
+        self._kept: dict[int, bytes] = {}
 
     @property
     def ledger(self) -> Ledger:
@@ -46,6 +47,10 @@ class SaveRecorder:
     def take_in(self, report: StepReport) -> None:
         if report.rows:
             self._unentered.append(report)
+
+    def keep(self, step: int, content: bytes) -> None:
+        """To be stored with the state of that step, which is yet to be saved."""
+        self._kept[step] = content
 
     def record(self, saves: list[StoredSave]) -> None:
         """Raises StaleEpoch."""
@@ -67,18 +72,24 @@ class SaveRecorder:
             step=step,
             base_digest=self._opened.base_digest,
             metrics=metrics,
-            artefacts={"rows": self._store_ledger(step)},
+            artefacts={"rows": self._store_beside(step)},
         )
         drop_states(self._attempt, self._job.id)
 
-    def _store_ledger(self, step: int) -> str:
+    def _store_beside(self, step: int) -> str:
+        """In the state's folder; the key of the ledger."""
         self._enter_up_to(step)
         attempt = self._attempt
         place = (attempt.scope.project_id, self._job.id, attempt.claim.epoch, step)
-        key = ledger_key(state_prefix(*place))
-        content = self._ledger.to_bytes()
-        patiently(attempt.control, partial(attempt.resources.store.put_bytes, key, content))
-        return key
+        folder = state_prefix(*place)
+        if (kept := self._kept.pop(step, None)) is not None:
+            self._store(kept_key(folder), kept)
+        self._store(ledger_key(folder), self._ledger.to_bytes())
+        return ledger_key(folder)
+
+    def _store(self, key: str, content: bytes) -> None:
+        store = self._attempt.resources.store
+        patiently(self._attempt.control, partial(store.put_bytes, key, content))
 
     def _enter_up_to(self, step: int | None) -> None:
         while self._unentered and (step is None or self._unentered[0].step <= step):

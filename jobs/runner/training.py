@@ -1,8 +1,5 @@
 """A training attempt: a session on an engine, the method's loop, checkpoints, the model."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-
 from jobs.integrations.reporting import Reporter, reporting
 from jobs.methods.examples import Example
 from jobs.methods.method import Plan, Run
@@ -23,7 +20,14 @@ from jobs.runner.inputs import (
 from jobs.runner.patience import patiently
 from jobs.runner.publish import publish
 from jobs.runner.recorder import Recorder
-from jobs.runner.resuming import Start, drop_states, find_ledger, find_start, reject_state
+from jobs.runner.resuming import (
+    Start,
+    drop_states,
+    find_kept,
+    find_ledger,
+    find_start,
+    reject_state,
+)
 from jobs.runner.saves import SaveRecorder
 from service.core.datasets import Report
 from service.core.domain.jobs import DataFacts, FineTuningJob, JobStatus
@@ -45,7 +49,16 @@ def train_job(attempt: Attempt) -> None:
 
 def _train(attempt: Attempt, inputs: Inputs, reporter: Reporter) -> None:
     start = find_start(attempt, inputs.job)
-    with _session(attempt, inputs, start) as training:
+    try:
+        _train_from(attempt, inputs, start, reporter)
+    except AdapterCorrupt:
+        if start.state is not None:
+            reject_state(attempt, start.state)
+        raise
+
+
+def _train_from(attempt: Attempt, inputs: Inputs, start: Start, reporter: Reporter) -> None:
+    with training_session(attempt, inputs, resume=start.point) as training:
         begin(attempt, inputs.job, after_step=start.step)
         recorder = Recorder(attempt, written=start.written, after_step=start.step)
         saves = SaveRecorder(
@@ -81,6 +94,8 @@ def _run_method(
             environment=environment,
             after_step=start.step,
             told=start.told,
+            kept=find_kept(attempt, start),
+            keep=saves.keep,
             is_asked_to_stop=lambda: attempt.control.is_asked_to_pause,
             state_seconds=attempt.resources.settings.state_seconds,
         )
@@ -94,18 +109,6 @@ def _run_method(
             saves.record(session.wait_all_stored())  # what was good until then stays
             patiently(attempt.control, recorder.flush)
             raise
-
-
-@contextmanager
-def _session(attempt: Attempt, inputs: Inputs, start: Start) -> Iterator[Training]:
-    with ExitStack() as stack:
-        try:
-            training = stack.enter_context(training_session(attempt, inputs, resume=start.point))
-        except AdapterCorrupt:
-            if start.state is not None:
-                reject_state(attempt, start.state)
-            raise
-        yield training
 
 
 def begin(attempt: Attempt, job: FineTuningJob, *, after_step: int = 0) -> None:

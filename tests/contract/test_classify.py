@@ -81,6 +81,20 @@ def test_a_conversation_is_scored_as_its_template_writes_it(
     assert [item["score"] for item in answer["data"]] == [len(tokens)]
 
 
+def test_conversations_are_scored_together_and_apart_as_the_same(
+    api: RunningApi, tenant: Tenant, engine: FakeEngine, http: httpx2.Client
+) -> None:
+    model = publish(api, tenant, engine, REWARD)
+    given = [MESSAGES, MESSAGES[:1], [*MESSAGES, *MESSAGES]]
+
+    def scores(asked: object) -> list[float]:
+        answer = http.post("/v1/classify", json={"model": model, "input": asked}).json()
+        return [item["score"] for item in answer["data"]]
+
+    assert scores(given) == [score for one in given for score in scores(one)]
+    assert len(set(scores(given))) == 3
+
+
 @pytest.mark.parametrize(
     ("method", "row", "asked"),
     [
@@ -170,6 +184,10 @@ def test_a_head_on_an_embedding_model_does_not_chat(
         ([], "invalid_value"),
         (["a"] * 2049, "invalid_value"),
         ([{"role": "nobody", "content": "a"}], "invalid_value"),
+        ([[]], "invalid_value"),
+        ([[{"role": "nobody", "content": "a"}]], "invalid_value"),
+        ([MESSAGES] * 2049, "invalid_value"),
+        ([MESSAGES, "a"], "invalid_value"),
         ("a" * 9000, "context_length_exceeded"),
     ],
 )

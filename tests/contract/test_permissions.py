@@ -7,6 +7,7 @@ import openai
 import pytest
 
 from service.core.text import TextCodec
+from tests.contract.test_fine_tuning import ROWS
 from tests.fakes.engine import FAKE_BASE, FakeEngine
 from tests.running_api import RunningApi, Tenant
 
@@ -78,6 +79,27 @@ def test_a_permission_lets_exactly_that_project_use_exactly_that_model(
     assert permissions.delete(permission.id, fine_tuned_model_checkpoint=shared).deleted
     assert ask(sisters_sdk, shared) == "model_not_found"
     assert ask(sdk, shared) == "I am tuned."
+
+
+def test_a_job_goes_on_from_another_project_s_model_only_with_its_permission(
+    sdk: openai.OpenAI, sister: Tenant, sisters_sdk: openai.OpenAI, model: str
+) -> None:
+    file_id = sisters_sdk.files.create(file=("rows.jsonl", ROWS), purpose="fine-tune").id
+
+    def refusal() -> str | None:
+        try:
+            job = sisters_sdk.fine_tuning.jobs.create(model=model, training_file=file_id)
+        except openai.NotFoundError as error:
+            return error.code
+        assert job.model == model
+        return None
+
+    permissions = sdk.fine_tuning.checkpoints.permissions
+    assert refusal() == "model_not_found"
+    (permission,) = permissions.create(model, project_ids=[project(sister)]).data
+    assert refusal() is None
+    permissions.delete(permission.id, fine_tuned_model_checkpoint=model)
+    assert refusal() == "model_not_found"
 
 
 def test_permissions_are_listed_in_either_order_in_pages_and_by_project(

@@ -20,6 +20,7 @@ from tests.running_api import RunningApi, Tenant
 METHODS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("supervised", {"hyperparameters": {"n_epochs": 2}}, {"packing": "auto"}),
     ("unsupervised", {"hyperparameters": {"max_seq_length": 256}}, {"max_seq_length": 256}),
+    ("supervised", {"hyperparameters": {"max_tokens_per_step": 512}}, {"packing": "auto"}),
     ("classification", {"class_weights": "balanced"}, {"n_checkpoints": "auto"}),
     ("dpo", {"loss": "simpo", "hyperparameters": {"gamma": 0.5}}, {"beta": 2.0, "gamma": 0.5}),
     ("dpo", {}, {"beta": 0.1}),
@@ -65,7 +66,8 @@ def test_a_method_comes_back_with_its_options_and_numbers(
     options: dict[str, Any],
     expected: dict[str, Any],
 ) -> None:
-    job = create(sdk, file_id, method={"type": name, name: options})
+    held_out = sdk.files.create(file=("held-out.jsonl", ROWS), purpose="fine-tune").id
+    job = create(sdk, file_id, method={"type": name, name: options}, validation_file=held_out)
 
     answered = sdk.fine_tuning.jobs.retrieve(job.id).to_dict()
     method = answered["method"]
@@ -76,6 +78,50 @@ def test_a_method_comes_back_with_its_options_and_numbers(
     numbers = method[name]["hyperparameters"]
     assert {**options.get("hyperparameters", {}), **expected}.items() <= numbers.items()
     assert answered["hyperparameters"] == numbers
+
+
+RFT = {"grader": GRADER}
+PPO = {"reward_model": "ft:scorer"}
+UNUSED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("reinforcement", RFT, {"packing": True}, "packing"),
+    ("rlhf", PPO, {"packing": True}, "packing"),
+    ("reinforcement", RFT, {"early_stopping_patience": 2}, "early_stopping_patience"),
+    ("rlhf", PPO, {"early_stopping_patience": 2}, "early_stopping_patience"),
+    ("rlhf", PPO, {"over_length": "truncate"}, "over_length"),
+    ("rlhf", PPO, {"batch_size": 33}, "batch_size"),
+    ("unsupervised", {}, {"over_length": "skip"}, "over_length"),
+    ("supervised", {}, {"eval_steps": 5}, "eval_steps"),
+    ("reinforcement", RFT, {"eval_interval": 5}, "eval_interval"),
+    ("reinforcement", RFT, {"eval_samples": 5}, "eval_samples"),
+    ("dpo", {}, {"gamma": 1}, "gamma"),
+    ("dpo", {}, {"max_tokens_per_step": 64}, "max_tokens_per_step"),
+    ("supervised", {}, {"max_tokens_per_step": 64, "batch_size": 4}, "max_tokens_per_step"),
+    ("unsupervised", {}, {"max_tokens_per_step": 64, "packing": True}, "max_tokens_per_step"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "numbers", "refused"), UNUSED)
+def test_a_number_that_the_job_would_never_look_at_is_refused_by_name(
+    sdk: openai.OpenAI,
+    file_id: str,
+    name: str,
+    options: dict[str, Any],
+    numbers: dict[str, Any],
+    refused: str,
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=refused) as caught:
+        create(sdk, file_id, method={"type": name, name: {**options, "hyperparameters": numbers}})
+
+    assert str(caught.value.param).endswith(f"hyperparameters.{refused}")
+
+
+def test_two_intervals_that_differ_are_refused(sdk: openai.OpenAI, file_id: str) -> None:
+    options = {**RFT, "hyperparameters": {"eval_interval": 5, "eval_steps": 6}}
+    held_out = sdk.files.create(file=("held-out.jsonl", ROWS), purpose="fine-tune").id
+
+    method = {"type": "reinforcement", "reinforcement": options}
+    with pytest.raises(openai.BadRequestError, match="eval_interval"):
+        create(sdk, file_id, validation_file=held_out, method=method)
 
 
 @pytest.mark.parametrize("tuning", TUNINGS)

@@ -158,6 +158,7 @@ def test_preferences_are_learned_and_generalise(sdk: openai.OpenAI) -> None:
     assert all(len(row["losses"]) == 4 for row in rows["data"])
 
 
+@pytest.mark.slow  # 40 s; its twin without a model is in tests/jobs/runner/test_policies.py
 def test_stages_chain_from_text_to_reinforcement(sdk: openai.OpenAI) -> None:
     read, told = train(
         sdk,
@@ -225,6 +226,7 @@ def test_stages_chain_from_text_to_reinforcement(sdk: openai.OpenAI) -> None:
         ppo_epochs=2,
         max_completion_tokens=24,
         learning_rate=0.002,
+        eval_steps=8,
     )
     first, last = told[0]["valid_reward_mean"], told[-1]["valid_reward_mean"]
     assert last > first
@@ -259,6 +261,7 @@ def test_graded_answers_get_better(sdk: openai.OpenAI) -> None:
         n_epochs=6,
         batch_size=8,
         samples_per_prompt=4,
+        eval_interval=12,
         eval_samples=4,
         max_completion_tokens=24,
         learning_rate=0.003,

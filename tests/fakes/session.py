@@ -59,6 +59,8 @@ class FakeSession:
     failed: bool = False
     queue: deque[Command] = field(default_factory=deque)
     results: list[Result] = field(default_factory=list)
+    is_mixed: bool = False
+    """What is told of every pass, where a test wants it."""
     loss_of: Callable[["FakeSession"], float] | None = None
     """The loss of a trained token, where a test wants another."""
     executed: list[Command] = field(default_factory=list)
@@ -107,6 +109,7 @@ class FakeSession:
             rows=tuple(self._row_loss(row, report) for row in command.rows),
             tokens=sum(len(row.tokens) for row in command.rows),
             seconds=0.001,
+            is_mixed=self.is_mixed,
         )
 
     def _row_loss(self, row: TrainingRow, report: tuple[Report, ...]) -> RowLoss:

@@ -11,7 +11,7 @@ from service.api.chat.codecs import CodecCache
 from service.api.estimates.requests import EstimateJob
 from service.api.estimates.schemas import Estimate
 from service.api.estimates.service import EstimateService
-from service.core.datasets import RowKind, minimum_examples
+from service.core.datasets import minimum_examples
 from service.core.domain.access import Principal
 from service.core.domain.jobs import JobStatus
 from service.core.domain.methods import (
@@ -127,14 +127,15 @@ def test_tokens_and_steps_are_those_of_the_job(
     held_out: Sequence[str] | None,
     body: dict[str, object],
 ) -> None:
+    numbers = {n: v for n, v in ASKED.items() if held_out or n != "eval_steps"}
     job_id = shop.create_job(
         lines,
         validation_lines=held_out,
         method=method,
         tuning=tuning,
-        hyperparameters=Hyperparameters(**ASKED),  # type: ignore[arg-type]
+        hyperparameters=Hyperparameters(**numbers),  # type: ignore[arg-type]
     )
-    told = estimate(shop, job_id, hyperparameters=ASKED, **body)
+    told = estimate(shop, job_id, hyperparameters=numbers, **body)
 
     asked = run(shop, engine, job_id)
 
@@ -149,6 +150,19 @@ def test_tokens_and_steps_are_those_of_the_job(
     assert exact.low == exact.value == exact.high == job.trained_tokens
     assert told.steps.low == told.steps.value == told.steps.high == job.progress.total_steps
     assert told.steps.value == asked.count(OptimStep)
+
+
+def test_steps_filled_by_tokens_are_counted_exactly(shop: Shop, engine: FakeEngine) -> None:
+    numbers = {"n_epochs": 2, "max_tokens_per_step": 150}
+    job_id = shop.create_job(hyperparameters=Hyperparameters(**numbers))
+    told = estimate(shop, job_id, hyperparameters=numbers)
+
+    asked = run(shop, engine, job_id)
+
+    assert told.steps.low == told.steps.value == told.steps.high == asked.count(OptimStep)
+    progress = shop.job(job_id).progress
+    assert progress is not None
+    assert progress.total_steps == asked.count(OptimStep)
 
 
 def test_the_work_counted_is_what_the_engine_is_asked_for(shop: Shop, engine: FakeEngine) -> None:
@@ -218,9 +232,8 @@ def _reported(shop: Shop, engine: FakeEngine, job_id: str) -> Estimate:
     return estimate(shop, job_id)
 
 
-def test_rows_and_least_examples_are_those_of_the_methods(shop: Shop) -> None:
+def test_least_examples_are_those_of_the_methods(shop: Shop) -> None:
     for method in (SupervisedMethod(), UnsupervisedMethod(), DpoMethod(), ClassificationMethod()):
         job_id = shop.create_job(method=method)
         trained = method_of(shop.job(job_id))
-        assert RowKind.of_method(method.type) == trained.kind
         assert minimum_examples(method.type) == trained.minimum_examples

@@ -1,5 +1,6 @@
 """Wire shape of a classification request."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +15,7 @@ from service.core.text.messages import Message
 MAX_INPUTS = 2048
 
 Text = Annotated[str, Field(min_length=1)]
+Conversation = Annotated[list[ChatMessage], Field(min_length=1)]
 
 
 class Classify(RequestBody):
@@ -23,11 +25,12 @@ class Classify(RequestBody):
     input: (
         Text
         | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS)]
-        | Annotated[list[ChatMessage], Field(min_length=1)]
+        | Conversation
+        | Annotated[list[Conversation], Field(min_length=1, max_length=MAX_INPUTS)]
     )
-    """A text, several texts, or the messages of one conversation."""
+    """A text, several texts, the messages of one conversation, or several conversations."""
     tools: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_TOOLS)] | None = None
-    """Those that the conversation had, written as in the rows of the training."""
+    """Those that every conversation had, written as in the rows of the training."""
 
     @model_validator(mode="after")
     def _check_tools(self) -> Self:
@@ -46,7 +49,15 @@ class Classify(RequestBody):
         """One for each answer."""
         if isinstance(self.input, str):
             return [self.input]
-        texts = [item for item in self.input if isinstance(item, str)]
-        if texts:
-            return list(texts)
-        return [[item.to_message() for item in self.input if not isinstance(item, str)]]
+        messages = [item for item in self.input if not isinstance(item, str | list)]
+        if messages:
+            return [_conversation(messages)]
+        return [
+            item if isinstance(item, str) else _conversation(item)
+            for item in self.input
+            if isinstance(item, str | list)
+        ]
+
+
+def _conversation(messages: Iterable[ChatMessage]) -> list[Message]:
+    return [message.to_message() for message in messages]

@@ -26,5 +26,5 @@ ClassifyDep = Annotated[ClassifyService, Depends(_service)]
 async def classify(
     request: Request, body: Classify, caller: PrincipalDep, service: ClassifyDep
 ) -> ClassificationList:
-    """Label or score texts, or a conversation, with a model that was trained to."""
+    """Label or score texts or conversations with a model that was trained to."""
     return await unless_disconnected(request, service.classify(caller, body))

@@ -41,7 +41,7 @@ def count_work(
         return _drawn(training, validation, setting, bound)
     work = epochs_work(training, validation, setting)
     steps = Bounded.within(work.steps, bound)
-    if setting.numbers.packing and seed is None:
+    if setting.numbers.unit_tokens is not None and seed is None:
         steps = _packed_steps(training, setting, steps)
     return Counted(
         work,

@@ -37,6 +37,9 @@ class Hyperparameters(RequestBody):
     packing: bool | Auto = "auto"
     """Count rows of together `max_seq_length` tokens as one of a batch; auto does it for raw
     text."""
+    max_tokens_per_step: Annotated[int, Field(ge=8, le=1_048_576)] | None = None
+    """Fill each optimizer step with as many rows as have together so many tokens, instead of
+    `batch_size` rows."""
     eval_steps: Annotated[int, Field(ge=1)] | Auto = "auto"
     n_checkpoints: Annotated[int, Field(ge=1, le=50)] | Auto = "auto"
     early_stopping_patience: Annotated[int, Field(ge=1)] | None = None

@@ -75,7 +75,8 @@ class JobOptions(RequestBody):
         return (self.method or Method(type="supervised")).to_domain()
 
     def to_hyperparameters(self) -> domain.Hyperparameters:
-        """Raises InvalidHyperparameter when the two places contradict each other."""
+        """Raises InvalidHyperparameter when the two places contradict each other, and for what the
+        method would never look at; and what `to_method` raises."""
         options = self.method.options if self.method else None
         current = options.hyperparameters if options else None
         old = self.hyperparameters
@@ -87,25 +88,9 @@ class JobOptions(RequestBody):
                 param="hyperparameters",
             )
         asked = (current or old or Hyperparameters()).to_domain()
-        self._check_early_stopping(asked)
+        is_validated = self.validation_file is not None
+        domain.check_used(asked, self.to_method(), is_validated=is_validated)
         return asked
-
-    def _check_early_stopping(self, asked: domain.Hyperparameters) -> None:
-        """Raises InvalidHyperparameter where it could never do anything."""
-        if asked.early_stopping_patience is None:
-            return
-        param = "hyperparameters.early_stopping_patience"
-        if self.method is not None and self.method.type in ("reinforcement", "rlhf"):
-            raise InvalidHyperparameter(
-                f"'early_stopping_patience' counts losses of a validation file, and "
-                f"{self.method.type!r} has rewards; leave it out.",
-                param=param,
-            )
-        if self.validation_file is None:
-            raise InvalidHyperparameter(
-                "'early_stopping_patience' needs a 'validation_file' to tell when to stop.",
-                param=param,
-            )
 
     def to_tuning(self, method: DomainMethod) -> TuningSpec:
         """Raises UnsupportedParameter, InvalidRequest."""

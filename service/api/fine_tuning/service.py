@@ -85,7 +85,7 @@ class JobService:
     ) -> FineTuningJob:
         scope = principal.scope
         QuotaRepository(connection, scope).require_place_for_job()
-        method = request.to_method()
+        method, hyperparameters = request.to_method(), request.to_hyperparameters()
         base, start = place_to_start(connection, scope, request.model)
         check_file(connection, scope, request.training_file, param="training_file")
         if request.validation_file is not None:
@@ -102,7 +102,7 @@ class JobService:
             suffix=request.suffix,
             seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
             method=method,
-            hyperparameters=request.to_hyperparameters(),
+            hyperparameters=hyperparameters,
             tuning=request.to_tuning(method),
             start=start,
             exact=request.exact,

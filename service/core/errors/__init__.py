@@ -19,6 +19,10 @@ ServiceError
 ├── Conflict (409): SequenceGap · StaleEpoch · IdempotencyKeyInUse
 ├── PayloadTooLarge (413)
 ├── TooManyRequests (429): EngineOverloaded · RateLimitExceeded
+├── TrainingFailed: NoTrainableTokens · TrainingDiverged · EngineCrashed · OutOfMemory ·
+│   InfrastructureFailed
+└── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
+    AdapterCorrupt · ExportLost · GraderUnreachable
 ├── TrainingFailed: NoTrainableTokens · StartModelGone · TrainingDiverged · EngineCrashed ·
 │   OutOfMemory · InfrastructureFailed
 └── Unavailable (503): EngineUnavailable · DatabaseUnavailable · StorageUnavailable ·
@@ -66,6 +70,7 @@ from service.core.errors.jobs import (
     BatchNotFound,
     CompletionNotFound,
     GraderUnavailable,
+    GraderUnreachable,
     InvalidHyperparameter,
     InvalidTrainingFile,
     InvalidTransition,
@@ -138,6 +143,7 @@ __all__ = [
     "FileNotFound",
     "Forbidden",
     "GraderUnavailable",
+    "GraderUnreachable",
     "IdempotencyKeyInUse",
     "IdempotencyKeyReused",
     "InfrastructureFailed",

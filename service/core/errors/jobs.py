@@ -1,6 +1,6 @@
 """Creating, moving and finding jobs, batches and their like."""
 
-from service.core.errors.base import InvalidRequest, NotFound
+from service.core.errors.base import InvalidRequest, NotFound, Unavailable
 
 
 class JobNotCancellable(InvalidRequest):
@@ -49,6 +49,12 @@ class GraderUnavailable(InvalidRequest):
     """A grader that this installation cannot run, however well it is written."""
 
     code = "grader_unavailable"
+
+
+class GraderUnreachable(Unavailable):
+    """A grader that gives no rewards for now, so that nothing can be learned from answers."""
+
+    code = "grader_unreachable"
 
 
 class BatchNotCancellable(InvalidRequest):

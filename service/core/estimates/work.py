@@ -97,10 +97,10 @@ def with_seed(setting: Setting, seed: int) -> Setting:
 def units_of(training: Sequence[SizedExample], setting: Setting) -> list[Unit]:
     """What `batch_size` counts."""
     numbers = setting.numbers
-    if not numbers.packing or numbers.max_seq_length is None:
+    if numbers.unit_tokens is None:
         return [(example,) for example in training]
     sizes = [example.tokens for example in training]
-    packed = pack_sizes(sizes, limit=numbers.max_seq_length, seed=setting.seed)
+    packed = pack_sizes(sizes, limit=numbers.unit_tokens, seed=setting.seed)
     return [[training[place] for place in places] for places in packed]
 
 

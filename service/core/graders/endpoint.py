@@ -19,6 +19,8 @@ _TRIES = 4
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
 _BUSY = (408, 409, 429)
+_ABOUT_THE_TEXT = (400, 413, 422)
+"""Refusals of what was asked; every other fault says nothing of it."""
 
 
 class ModelEndpoint:
@@ -46,7 +48,7 @@ class ModelEndpoint:
     async def ask(self, question: Question) -> ModelAnswer:
         """Raises GradingFailed; the details are the answer's status, or `unreachable`."""
         body = _body(question)
-        pause, fault = _FIRST_PAUSE_SECONDS, "unreachable"
+        pause, fault, is_lost = _FIRST_PAUSE_SECONDS, "unreachable", True
         for tries_left in reversed(range(_TRIES)):
             try:
                 response = await self._http.post("chat/completions", json=body)
@@ -56,13 +58,14 @@ class ModelEndpoint:
                 if response.is_success:
                     return _answer(response)
                 fault = f"status_{response.status_code}"
+                is_lost = response.status_code not in _ABOUT_THE_TEXT
                 logger.warning("%s answers %s", question.model, response.status_code)
                 if response.status_code < 500 and response.status_code not in _BUSY:
                     break
             if tries_left:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        raise GradingFailed(_failed(fault))
+        raise GradingFailed(_failed(fault), is_lost=is_lost)
 
     async def aclose(self) -> None:
         await self._http.aclose()

@@ -82,18 +82,19 @@ class Grading:
 
     async def _multi(self, grader: Multi, observation: Observation) -> Outcome:
         rewards: dict[str, float] = {}
-        flags, tokens = Flags(), dict[str, int]()
+        flags, tokens, is_lost = Flags(), dict[str, int](), False
         for name, single in grader.graders.items():
             outcome = await self._single(single, observation)
             rewards[name] = outcome.reward
             flags |= outcome.flags
+            is_lost |= outcome.is_lost
             for model, spent in outcome.tokens.items():
                 tokens[model] = tokens.get(model, 0) + spent
         try:
             reward = _calculate(grader.calculate_output, rewards)
         except GradingFailed as failure:
             reward, flags = 0.0, flags | failure.flags
-        return Outcome(reward, flags, sub_rewards=rewards, tokens=tokens)
+        return Outcome(reward, flags, sub_rewards=rewards, tokens=tokens, is_lost=is_lost)
 
     async def _single(self, grader: Single, observation: Observation) -> Outcome:
         try:
@@ -109,7 +110,7 @@ class Grading:
                 case Python():
                     return Outcome(await self._means.python.grade(grader, observation))
         except GradingFailed as failure:
-            return Outcome.failed(failure.flags)
+            return Outcome.failed(failure.flags, is_lost=failure.is_lost)
 
     async def _model(self, grader: ScoreModel | LabelModel, observation: Observation) -> Outcome:
         form = score_form(grader) if isinstance(grader, ScoreModel) else label_form(grader)
@@ -117,7 +118,7 @@ class Grading:
         try:
             answer = await self._means.ask(asked)
         except (Unavailable, TooManyRequests) as error:
-            return Outcome.failed(_no_answer(error))
+            return Outcome.failed(_no_answer(error), is_lost=True)
         tokens = {grader.model: answer.tokens}
         try:
             return Outcome(_read(grader, answer), tokens=tokens)
@@ -134,7 +135,7 @@ class Grading:
         except ContextLengthExceeded:
             raise GradingFailed(Flags(other_error=True)) from None
         except (Unavailable, TooManyRequests) as error:
-            raise GradingFailed(_no_answer(error)) from None
+            raise GradingFailed(_no_answer(error), is_lost=True) from None
         return cosine(*vectors)
 
 

@@ -45,15 +45,22 @@ class Outcome:
     sub_rewards: Mapping[str, float] = field(default_factory=dict)
     tokens: Mapping[str, int] = field(default_factory=dict)
     """Spent by grading models, by their names."""
+    is_lost: bool = False
+    """Whether a grader could not be asked: its 0 says nothing of the sample, nor may one learn from
+    it."""
 
     @classmethod
-    def failed(cls, flags: Flags, tokens: Mapping[str, int] | None = None) -> "Outcome":
-        return cls(0.0, flags, tokens=tokens or {})
+    def failed(
+        cls, flags: Flags, tokens: Mapping[str, int] | None = None, *, is_lost: bool = False
+    ) -> "Outcome":
+        return cls(0.0, flags, tokens=tokens or {}, is_lost=is_lost)
 
 
 class GradingFailed(Exception):
     """Ends one grader; never leaves the package."""
 
-    def __init__(self, flags: Flags) -> None:
+    def __init__(self, flags: Flags, *, is_lost: bool = False) -> None:
+        """`is_lost` as an outcome has it."""
         super().__init__(str(flags))
         self.flags = flags
+        self.is_lost = is_lost

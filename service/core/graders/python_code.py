@@ -76,7 +76,7 @@ class PythonCode:
                 python_grader_server_error=True,
                 python_grader_server_error_type=type(broken).__name__,
             )
-        raise GradingFailed(flags)
+        raise GradingFailed(flags, is_lost=flags.python_grader_server_error)
 
 
 def limits_of(settings: Settings) -> Limits:

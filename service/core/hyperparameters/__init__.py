@@ -1,6 +1,7 @@
 """Hyperparameters: what a user may ask for, and how `auto` becomes numbers. Pure.
 
-`requested` and `resolved` are the same names, before and after; `auto` has the rules.
+`requested` and `resolved` are the same names, before and after; `auto` has the rules,
+`usage` refuses what a method would ignore.
 """
 
 from service.core.hyperparameters.auto import DataSizes, resolve, row_limit, unit_learning_rate
@@ -11,6 +12,7 @@ from service.core.hyperparameters.requested import (
     SchedulerType,
 )
 from service.core.hyperparameters.resolved import ResolvedHyperparameters
+from service.core.hyperparameters.usage import check_used
 
 __all__ = [
     "Auto",
@@ -19,6 +21,7 @@ __all__ = [
     "OverLength",
     "ResolvedHyperparameters",
     "SchedulerType",
+    "check_used",
     "resolve",
     "row_limit",
     "unit_learning_rate",

@@ -57,10 +57,11 @@ class DataSizes:
 
 
 def row_limit(requested: Hyperparameters, method: MethodType, context_length: int) -> int:
-    """Tokens of the longest row; never more than the model's context holds."""
+    """Tokens of the longest row; never more than the model's context or a step holds."""
+    room = min(context_length, requested.max_tokens_per_step or context_length)
     if requested.max_seq_length != "auto":
-        return min(requested.max_seq_length, context_length)
-    return min(_TEXT_LENGTH, context_length) if method == "unsupervised" else context_length
+        return min(requested.max_seq_length, room)
+    return min(_TEXT_LENGTH, room) if method == "unsupervised" else room
 
 
 def unit_learning_rate(method: MethodType, tuning: TuningSpec, parameters: int) -> float:
@@ -95,21 +96,23 @@ def resolve(
     """
     tuning = tuning or LoraTuningSpec()
     limit = row_limit(requested, method, context_length)
-    packing = method == "unsupervised" if requested.packing == "auto" else requested.packing
-    rows = math.ceil(sizes.tokens / limit) if packing else sizes.examples
-    batch_size = _batch_size(rows) if requested.batch_size == "auto" else requested.batch_size
+    budget = requested.max_tokens_per_step
+    packing = _packing(requested, method)
+    unit = budget or (limit if packing else None)
+    rows = math.ceil(sizes.tokens / unit) if unit else sizes.examples
+    batch_size = _batch_size(requested, rows)
     steps_an_epoch = max(1, math.ceil(rows / batch_size))
     n_epochs = (
         _epochs(method, tuning, steps_an_epoch)
         if requested.n_epochs == "auto"
         else requested.n_epochs
     )
-    unit = unit_learning_rate(method, tuning, parameters)
-    learning_rate = _learning_rate(requested, unit)
+    unit_rate = unit_learning_rate(method, tuning, parameters)
+    learning_rate = _learning_rate(requested, unit_rate)
     steps = n_epochs * steps_an_epoch
     return ResolvedHyperparameters(
         batch_size=batch_size,
-        learning_rate_multiplier=learning_rate / unit,
+        learning_rate_multiplier=learning_rate / unit_rate,
         n_epochs=n_epochs,
         learning_rate=learning_rate,
         lr_scheduler_type=requested.lr_scheduler_type,
@@ -130,10 +133,21 @@ def resolve(
             else requested.n_checkpoints
         ),
         early_stopping_patience=requested.early_stopping_patience,
+        max_tokens_per_step=budget,
     )
 
 
-def _batch_size(rows: int) -> int:
+def _packing(requested: Hyperparameters, method: MethodType) -> bool:
+    if requested.max_tokens_per_step is not None:
+        return False
+    return method == "unsupervised" if requested.packing == "auto" else requested.packing
+
+
+def _batch_size(requested: Hyperparameters, rows: int) -> int:
+    if requested.max_tokens_per_step is not None:
+        return 1
+    if requested.batch_size != "auto":
+        return requested.batch_size
     return max(4, min(64, 1 << max(0, round(math.log2(max(1, rows / 32))))))
 
 

@@ -29,6 +29,8 @@ class Hyperparameters:
     """What becomes of a longer one."""
     packing: bool | Auto = "auto"
     """Count `max_seq_length` tokens of short rows as one row of a batch."""
+    max_tokens_per_step: int | None = None
+    """Fill each optimizer step by tokens instead of rows; excludes `batch_size` and `packing`."""
     eval_steps: int | Auto = "auto"
     n_checkpoints: int | Auto = "auto"
     early_stopping_patience: int | None = None
@@ -40,3 +42,15 @@ class Hyperparameters:
                 "Give learning_rate or learning_rate_multiplier, not both.",
                 param="hyperparameters.learning_rate",
             )
+        if self.max_tokens_per_step is not None:
+            self._check_counts_tokens_alone()
+
+    def _check_counts_tokens_alone(self) -> None:
+        others = {"batch_size": self.batch_size != "auto", "packing": self.packing is True}
+        for name, is_given in others.items():
+            if is_given:
+                raise InvalidHyperparameter(
+                    f"'max_tokens_per_step' counts tokens where {name!r} counts rows; give one of "
+                    "them.",
+                    param="hyperparameters.max_tokens_per_step",
+                )

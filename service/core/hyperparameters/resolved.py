@@ -11,7 +11,8 @@ class ResolvedHyperparameters:
     """Numbers only. The defaults are those of jobs that were resolved before the field existed."""
 
     batch_size: int
-    """Rows an optimizer step; pairs are one row, and so are packed ones."""
+    """Rows an optimizer step; pairs are one row, and so are packed ones and those that fill
+    `max_tokens_per_step`."""
     learning_rate_multiplier: float
     n_epochs: int
     learning_rate: float
@@ -27,6 +28,14 @@ class ResolvedHyperparameters:
     eval_steps: int = 10
     n_checkpoints: int = 3
     early_stopping_patience: int | None = None
+    max_tokens_per_step: int | None = None
+
+    @property
+    def unit_tokens(self) -> int | None:
+        """Rows of together at most so many tokens are one for `batch_size`; None: each row is."""
+        if self.max_tokens_per_step is not None:
+            return self.max_tokens_per_step
+        return self.max_seq_length if self.packing else None
 
     def total_steps(self, rows: int) -> int:
         """Optimizer steps of the whole job; the last batch of an epoch may be short."""

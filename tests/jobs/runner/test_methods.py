@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobs.runner.receipt import code_version
 from service.core.domain.jobs import JobStatus, StartPoint
 from service.core.domain.methods import (
     ClassificationMethod,
@@ -13,6 +14,7 @@ from service.core.domain.methods import (
     Method,
     ReinforcementMethod,
     RewardModelMethod,
+    SupervisedMethod,
     UnsupervisedMethod,
 )
 from service.core.domain.models import Delta
@@ -129,6 +131,40 @@ def test_unsupervised_trains_every_token_packed_and_tells_perplexity(
     assert all(len({row.group for row in step.rows}) == len(step.rows) for step in steps)
     told = metrics(shop, job_id)
     assert told[0]["full_valid_perplexity"] > told[-1]["full_valid_perplexity"]
+
+
+@pytest.mark.parametrize(
+    ("method", "lines"), [(UnsupervisedMethod(), TEXTS), (SupervisedMethod(), list(GOOD_LINES))]
+)
+def test_steps_are_filled_up_to_a_budget_of_tokens(
+    shop: Shop, watched: Watched, method: Method, lines: list[str]
+) -> None:
+    budget = 150
+    asked = Hyperparameters(n_epochs=2, max_tokens_per_step=budget)
+    job_id = run(shop, method, lines, hyperparameters=asked)
+
+    steps = watched.of(ForwardBackward)
+    sizes = [[len(row.tokens) for row in step.rows] for step in steps]
+    epoch = sizes[: len(sizes) // 2]
+    assert all(sum(step) <= budget for step in sizes)
+    assert len({len(step) for step in sizes}) > 1, "rows of different lengths"
+    assert sum(map(len, epoch)) == sum(map(len, sizes)) / 2
+    told = metrics(shop, job_id)
+    assert [data["step"] for data in told] == list(range(1, len(steps) + 1))
+    assert {data["total_steps"] for data in told} == {len(steps)}
+
+
+def test_a_row_that_no_step_can_hold_is_an_error(shop: Shop, watched: Watched) -> None:
+    long = json.dumps(
+        {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "a" * 99}]}
+    )
+    asked = Hyperparameters(max_tokens_per_step=64)
+
+    job = shop.validate(shop.create_job([*GOOD_LINES, long], hyperparameters=asked))
+
+    assert watched.commands == []
+    assert job.error is not None
+    assert "64" in job.error.message
 
 
 def test_replayed_text_has_its_share_and_stays_out_of_the_ledger(
@@ -325,3 +361,21 @@ def test_a_receipt_says_what_the_weights_depend_on(shop: Shop, watched: Watched)
     assert receipt["unmixed"] is True
     assert len(receipt["data"]["training_file"]) == 64
     assert receipt["method"]["type"] == "unsupervised"
+    assert receipt["worker"]["code"] == code_version()["code"]
+
+
+@pytest.mark.parametrize("method", [SupervisedMethod(), ReinforcementMethod(grader=GRADER)])
+def test_a_receipt_says_whether_others_shared_the_passes(
+    shop: Shop, engine: FakeEngine, method: Method
+) -> None:
+    def mix_the_third(command: Command) -> None:
+        for session in engine.sessions.values():
+            session.is_mixed = command.step == 3 if isinstance(command, ForwardBackward) else False
+
+    engine.fail_commands(mix_the_third)
+    lines = PROMPTS if isinstance(method, ReinforcementMethod) else list(GOOD_LINES)
+    job_id = run(shop, method, lines)
+
+    receipt = json.loads(shop.resources.store.get_bytes(shop.job(job_id).artefacts["receipt"]))
+
+    assert (receipt["unmixed"], receipt["mixed_steps"], receipt["steps"]) == (False, 1, 6)

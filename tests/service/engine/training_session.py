@@ -47,6 +47,7 @@ class Job:
         seed: int = 7,
         start_from: DeltaRef | None = None,
         resume: ResumePoint | None = None,
+        exact: bool = False,
         prefix: str = "p/test/jobs/",
     ) -> None:
         self.engine = engine
@@ -62,6 +63,7 @@ class Job:
                 head=head,
                 seed=seed,
                 key_prefix=self.prefix,
+                exact=exact,
             )
         )
         self.session = self.opened.session

@@ -535,7 +535,7 @@ class AsyncClassify:
         self._driver = driver
 
     async def create(self, *, model: str, input: classify_calls.ClassifyInput) -> Classification:
-        """`input`: a text, several texts, or the messages of one conversation."""
+        """`input`: a text, several, the messages of a conversation, or several conversations."""
         return await self._driver.perform(classify_calls.create(model=model, input=input))
 
 

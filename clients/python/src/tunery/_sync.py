@@ -528,7 +528,7 @@ class Classify:
         self._driver = driver
 
     def create(self, *, model: str, input: classify_calls.ClassifyInput) -> Classification:
-        """`input`: a text, several texts, or the messages of one conversation."""
+        """`input`: a text, several, the messages of a conversation, or several conversations."""
         return self._driver.perform(classify_calls.create(model=model, input=input))
 
 

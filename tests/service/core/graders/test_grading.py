@@ -183,6 +183,7 @@ def test_sampling_parameters_reach_the_model(name: str) -> None:
 def test_an_answer_that_is_none_is_flagged(answer: str | ServiceError, flags: Flags) -> None:
     outcome = grade(SCORE, judge=Judge(answer))
     assert (outcome.reward, outcome.flags) == (0, flags)
+    assert outcome.is_lost == flags.model_grader_server_error, "else the answer deserves its 0"
 
 
 def test_an_answer_that_was_cut_off_is_flagged_as_such() -> None:

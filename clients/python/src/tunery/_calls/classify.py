@@ -7,8 +7,10 @@ from tunery._calls.parts import reading
 from tunery._flow import Call
 from tunery._types import Classification
 
-ClassifyInput = str | Sequence[str] | Sequence[Mapping[str, Any]]
-"""A text, several texts, or the messages of one conversation."""
+ClassifyInput = (
+    str | Sequence[str] | Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]]]
+)
+"""A text, several texts, the messages of one conversation, or several conversations."""
 
 
 def create(*, model: str, input: ClassifyInput) -> Call[Classification]:

@@ -31,6 +31,7 @@ class Hyperparameters(TypedDict, total=False):
     max_seq_length: int | Auto
     over_length: Literal["error", "truncate", "skip"]
     packing: bool | Auto
+    max_tokens_per_step: int
     eval_steps: int | Auto
     n_checkpoints: int | Auto
     early_stopping_patience: int | None
