@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 
 from service.api.dependencies import PrincipalDep, ResourcesDep
 from service.api.exports.requests import CreateExport
@@ -43,6 +43,13 @@ def list_model_exports(
 ) -> ExportList:
     """List a model's exports, newest first."""
     return ExportList.from_page(exports.list(caller, model, after=after, limit=limit))
+
+
+@router.delete("", include_in_schema=False)
+def refuse_deletion(model: str, after: str | None = None, limit: str | None = None) -> None:
+    """Or the address would be taken for that of a model whose name ends so."""
+    del model, after, limit
+    raise HTTPException(405, headers={"Allow": "GET, POST"})
 
 
 @router.get("/{export_id}")
