@@ -60,6 +60,8 @@ def test_each_component_that_dies_is_named_and_comes_back(tmp_path: Path, tiny_b
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_sigterm_and_kill_9_leave_no_process_and_lose_no_file(
     tmp_path: Path, tiny_base: Path
 ) -> None:
