@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from service.core.batching import cut_groups
 from service.core.engine_protocol import TrainingRow
@@ -15,13 +16,12 @@ class MicroBatch:
     rows: tuple[TrainingRow, ...]
     indices: tuple[int, ...]
     """Where the rows stood in their command."""
-
     share: bool = False
     """Whether what its rows begin with in common is computed once."""
 
-    @property
+    @cached_property
     def tokens(self) -> int:
-        """Computed in its pass."""
+        """Computed in its pass. The step loop asks at every turn, so the rows are compared once."""
         return packed_tokens([row.tokens for row in self.rows], share=self.share)
 
     def cut(self, limit_tokens: int) -> "list[MicroBatch]":
